@@ -1,0 +1,1 @@
+"""Sound and model code: no threads, no Qt, no devices."""
