@@ -1,0 +1,101 @@
+"""The window's view of the instrument: what a panel may ask for. `Instrument` fulfils it; a test may hand in another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from app.services.events import Event
+from synth.spec import Float32Array
+
+if TYPE_CHECKING:
+    from app.audio.client import DeviceInfo
+    from app.state.passage import Passage
+    from app.state.preset import Preset
+
+
+class InstrumentLike(Protocol):
+    """Every method is called from the window's main thread and returns within 2 ms."""
+
+    def start(self) -> None:
+        """Start the processes and return; `EngineReady` or `EngineFailed` follows from `poll()`."""
+        ...
+
+    def close(self) -> None:
+        """End the processes and delete temporary files. Idempotent; the one method that may take longer (< 2 s)."""
+        ...
+
+    def poll(self) -> list[Event]:
+        """What has happened since the last call. Call it at about 60 Hz: it also carries out the debounced renders."""
+        ...
+
+    def render(self, passage: Passage, *, quality: str = "draft", playhead_s: float = 0.0) -> int:
+        """Ask for `passage` to be heard; a newer request replaces an older one. -> request id of the events."""
+        ...
+
+    def cancel(self) -> None:
+        """Call off the newest request; what has been rendered stays."""
+        ...
+
+    def audio(self) -> Float32Array:
+        """Read-only [n_samples, 2] of the newest render, 48 kHz; zeros (or the previous render) where not yet made."""
+        ...
+
+    def export(self, passage: Passage, path: Path, *, quality: str = "final") -> None:
+        """Render `passage` and write it to a .wav or .flac; `Exported` or `ExportFailed` follows."""
+        ...
+
+    def extract(self, audio_path: Path) -> None:
+        """Turn a recording into a passage; `Extracted` or `ExtractFailed` follows."""
+        ...
+
+    def play(self, start_s: float, loop: tuple[float, float] | None = None) -> None:
+        """Play from `start_s`, round and round (start_s, end_s) when `loop` is given."""
+        ...
+
+    def pause(self) -> None:
+        """Stop playing; the playhead stays."""
+        ...
+
+    @property
+    def playhead_s(self) -> float:
+        """Where playing is, seconds of the passage."""
+        ...
+
+    @property
+    def is_playing(self) -> bool: ...
+
+    @property
+    def level_db(self) -> tuple[float, float]:
+        """Peak level of (left, right), dB re full scale, as heard now."""
+        ...
+
+    @property
+    def under_runs(self) -> int:
+        """Blocks the sound card did not get in time since the start."""
+        ...
+
+    def output_devices(self) -> Sequence[DeviceInfo]: ...
+
+    def set_output_device(self, device_id: str | None) -> None:
+        """Use this output, or the system's default when None."""
+        ...
+
+    def midi_inputs(self) -> list[str]: ...
+
+    def set_midi_input(self, name: str | None) -> None: ...
+
+    def note_on(self, note: float, velocity: int) -> None:
+        """Sing `note` (MIDI number, fractional) with the live preset until `note_off`."""
+        ...
+
+    def note_off(self, note: float) -> None: ...
+
+    def set_live_preset(self, preset: Preset) -> None:
+        """The preset that the keyboard plays."""
+        ...
+
+    def panic(self) -> None:
+        """Silence every live note at once."""
+        ...
