@@ -1,0 +1,184 @@
+"""The manifest: what it refuses, and how sources are shared out between splits."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synth.corpus.clip_file import Clip, audio_sha256, to_float32, to_int16, write_clip
+from synth.corpus.manifest import (
+    MANIFEST_NAME,
+    ClipRecord,
+    Corpus,
+    clip_path,
+    family_of,
+    split_families,
+    split_of_seed,
+)
+from synth.errors import UserError
+from synth.features.f0 import F0Track
+
+N_FRAMES = 30
+
+
+def record(clip_id: str = "clip-1", **changes: object) -> ClipRecord:
+    values = {
+        "id": clip_id, "kind": "real", "collection": "set", "technique": {"growl": 1.0}, "label": "growl_vowel",
+        "split": "train", "family": "set/a", "licence": "CC0-1.0", "consent": "given", "attribution": "",
+        "duration_s": 0.3, "seed": None, "sources": ["set/a_rr1.flac"], "gains_db": [0.0], "sha256": "0" * 64,
+    }
+    return ClipRecord.from_json(values | changes)
+
+
+def stored_corpus(folder: Path) -> Corpus:
+    rng = np.random.default_rng(1)
+    audio = to_int16(rng.uniform(-0.5, 0.5, N_FRAMES * 480).astype(np.float32))
+    clip = Clip(
+        to_float32(audio),
+        {"pitch": np.full(N_FRAMES, 57.013, np.float32), "fry": np.full(N_FRAMES, np.nan, np.float32)},
+        {"centroid_hz": np.full(N_FRAMES, 4000.0, np.float32)},
+        F0Track(np.full(N_FRAMES, 220.123, np.float32), np.ones(N_FRAMES, np.float32), np.ones(N_FRAMES, np.bool_)),
+        rng.normal(0.0, 5.0, (N_FRAMES, 17)).astype(np.float32),
+        true_lanes={"loudness": np.full(N_FRAMES, -20.0, np.float32)},
+    )
+    line = record(sha256=audio_sha256(audio))
+    write_clip(clip_path(folder, line.id), line.to_json(), audio, clip)
+    corpus = Corpus(folder, [line])
+    corpus.save()
+    return corpus
+
+
+def test_corpus_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    saved = stored_corpus(tmp_path)
+    opened = Corpus.open(tmp_path)
+    assert opened.records == saved.records
+    clip = opened.load(opened.records[0])
+    assert clip.n_frames == N_FRAMES
+    assert clip.lanes["pitch"][0] == np.float32(57.013)
+    assert np.isnan(clip.lanes["fry"]).all()
+    assert clip.f0.f0_hz[0] == np.float32(220.123)
+    assert clip.true_lanes["loudness"][0] == -20.0
+    assert clip.mfcc.shape == (N_FRAMES, 17)
+    assert audio_sha256(to_int16(clip.audio)) == opened.records[0].sha256
+
+
+def test_saving_leaves_no_temporary_file(tmp_path: Path) -> None:
+    stored_corpus(tmp_path).save()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clips", MANIFEST_NAME]
+    assert len(list((tmp_path / "clips").iterdir())) == 1
+
+
+def test_damaged_and_changed_clips_are_refused(tmp_path: Path) -> None:
+    corpus = stored_corpus(tmp_path)
+    path = corpus.path(corpus.records[0])
+    other = dataclasses.replace(corpus.records[0], sha256="1" * 64)
+    with pytest.raises(UserError, match="not what the manifest says"):
+        corpus.load(other)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UserError, match="cannot be read"):
+        corpus.load(corpus.records[0])
+
+
+def test_pickled_arrays_are_never_read(tmp_path: Path) -> None:
+    corpus = stored_corpus(tmp_path)
+    path = corpus.path(corpus.records[0])
+    np.savez(path, record=np.array([{"id": 1}], dtype=object))
+    with pytest.raises(UserError, match="cannot be read"):
+        corpus.load(corpus.records[0])
+
+
+def _with(values: dict[str, object], **changes: object) -> dict[str, object]:
+    return values | changes
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda stored: _with(stored, extra=1),
+        lambda stored: _with(stored, format="another"),
+        lambda stored: _with(stored, revision=99),
+        lambda stored: _with(stored, clips=[stored["clips"][0] | {"mood": "sad"}]),
+        lambda stored: _with(stored, clips=[{k: v for k, v in stored["clips"][0].items() if k != "consent"}]),
+        lambda stored: _with(stored, clips=stored["clips"] * 2),
+        lambda stored: _with(stored, clips=[stored["clips"][0] | {"id": "../outside"}]),
+        lambda stored: _with(stored, clips=[stored["clips"][0] | {"technique": {"yodel": 1.0}}]),
+        lambda stored: _with(stored, clips=[stored["clips"][0] | {"split": "holdout"}]),
+        lambda stored: [stored],
+    ],
+    ids=["extra", "format", "revision", "unknown key", "missing key", "twice", "path", "technique", "split", "list"],
+)
+def test_spoilt_manifests_are_refused(tmp_path: Path, spoil) -> None:
+    stored_corpus(tmp_path)
+    path = tmp_path / MANIFEST_NAME
+    path.write_text(json.dumps(spoil(json.loads(path.read_text()))))
+    with pytest.raises(UserError):
+        Corpus.open(tmp_path)
+
+
+def test_missing_and_unreadable_manifests_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no corpus"):
+        Corpus.open(tmp_path)
+    (tmp_path / MANIFEST_NAME).write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        Corpus.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("merry-orks/vowels_a_from_car_rr1.flac", "merry-orks/vowels_a_from_car_rr3.flac"),
+        ("producer-space/dvs1_DVS---Hey-1.flac", "producer-space/dvs1_DVS---Hey-12.flac"),
+        ("vocobox/martin_notes_A4-5-instable.flac", "vocobox/martin_notes_A4.flac"),
+        ("vocobox/martin_notes_Gs2-7-2.flac", "vocobox/martin_notes_Gs2-7.flac"),
+        ("vocobox/martin_notes_D2-ko.flac", "vocobox/martin_notes_D2.flac"),
+        (
+            "ps/etv_gm_ETV-Phrase---040---Imagination---136-BPM---G-minor.flac",
+            "ps/etv_gm_ETV-Phrase---046---Imagination---136-BPM---G-minor.flac",
+        ),
+        (
+            "ps/etv_gm_ETV-Phrase---043---Dont-Wake-Me-1---136-BPM---G-minor.flac",
+            "ps/etv_gm_ETV-Phrase---044---Dont-Wake-Me-2---136-BPM---G-minor.flac",
+        ),
+    ],
+)
+def test_takes_of_one_source_share_a_family(first: str, second: str) -> None:
+    assert family_of(first) == family_of(second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("merry-orks/vowels_a_from_car_rr1.flac", "merry-orks/vowels_a_from_pat_rr1.flac"),
+        ("a/hey-1.flac", "b/hey-1.flac"),
+        ("ps/etv_ETV-Adlib---053---136-BPM---A-minor.flac", "ps/etv_ETV-Adlib---054---136-BPM---A-minor.flac"),
+        ("12.wav", "13.wav"),
+    ],
+)
+def test_different_sources_have_different_families(first: str, second: str) -> None:
+    assert family_of(first) != family_of(second)
+
+
+def test_each_label_is_shared_out_by_duration() -> None:
+    rng = np.random.default_rng(3)
+    sources = [(f"{label}/{i}", label, float(rng.uniform(0.5, 4.0))) for label in ("a", "b") for i in range(200)]
+    split_of = split_families(sources)
+    assert split_families(sources[::-1]) == split_of
+    for label in ("a", "b"):
+        total_s = sum(seconds for _, of, seconds in sources if of == label)
+        for split, share in (("train", 0.80), ("validation", 0.08), ("test", 0.12)):
+            held_s = sum(seconds for family, of, seconds in sources if of == label and split_of[family] == split)
+            assert held_s / total_s == pytest.approx(share, abs=0.015)
+
+
+def test_a_label_with_one_family_stays_in_training() -> None:
+    assert split_families([("x", "inhale", 0.5), ("x", "inhale", 0.4)]) == {"x": "train"}
+
+
+def test_simulated_seeds_are_shared_out() -> None:
+    splits = [split_of_seed(seed) for seed in range(5000)]
+    assert splits.count("test") / 5000 == pytest.approx(0.02, abs=0.008)
+    assert splits.count("validation") / 5000 == pytest.approx(0.02, abs=0.008)
