@@ -247,7 +247,7 @@ class Passage:
 
     duration_s: float
     tempo: Tempo = field(default_factory=Tempo)
-    voices: tuple[Voice, ...] = (Voice(),)
+    voices: tuple[Voice, ...] = field(default_factory=lambda: (Voice(),))
     extensions: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
