@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import oaconvolve
 
 Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+
+_LONGEST_DIRECT = 64  # beyond this the Fourier transform is the faster convolution
 
 
 def hann_mean(values: NDArray[np.floating], width: int) -> Float64Array:
@@ -26,7 +29,11 @@ def weighted_hann_mean(
 def _same(values: NDArray[np.floating], kernel: Float64Array) -> Float64Array:
     """Convolution, centred, of the length of `values` even where the kernel is longer."""
     half = len(kernel) // 2
-    return np.convolve(np.asarray(values, dtype=np.float64), kernel)[half : half + len(values)]
+    if len(kernel) <= _LONGEST_DIRECT or len(values) == 0:
+        full = np.convolve(np.asarray(values, dtype=np.float64), kernel) if len(values) else np.zeros(0)
+    else:
+        full = oaconvolve(np.asarray(values, dtype=np.float64), kernel)
+    return full[half : half + len(values)]
 
 
 def moving_median(values: NDArray[np.floating], width: int) -> Float64Array:
