@@ -1,1 +1,1 @@
-""""""
+"""Conditioned latent diffusion: conditions, denoiser, schedules, solvers, guidance."""

@@ -1,0 +1,223 @@
+"""The decoder's excitation: a pulse train and a noise, made in the time domain from pitch and explicit parameters.
+
+Pitch is exact by construction: pulses lie where the integral of F0 crosses integers. Everything here is a function of
+absolute time, so any cell can be made alone. To stop a pitch edit from moving every later pulse, phase is pinned on
+an absolute grid: between two anchors F0 is warped so that the phase arrives at a value that depends on the anchor
+only. Anchors take phase frac(f * t), which a steady pitch reaches without any warp; a moving pitch is off by at most
+half a cycle per anchor interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.codec.noise import Stream, normal, smooth
+from synth.spec.audio import HOP_S, HOP_SAMPLES, PHASE_ANCHOR_FRAMES, SAMPLE_RATE_HZ
+
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+
+# Rates of the fixed modulators that the roughness rate is mixed from; each wanders on its own.
+_ROUGH_RATES_HZ = np.geomspace(32.0, 150.0, 7)
+_ROUGH_WANDER_HZ = 9.0
+_ROUGH_WANDER_RAD = 1.1
+_JITTER_KNOT_HZ = 480.0
+_DRIFT_KNOT_HZ = 5.0
+_PULSE_HALF_TAPS = 12
+_PULSE_PHASES = 64
+MAX_F0_HZ = 2_200.0
+MIN_F0_HZ = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class ExcitationFrames:
+    """What the pulses need, at frame rate [n_frames] each; see synth.codec.layout for units."""
+
+    f0_hz: Float32Array
+    roughness_depth: Float32Array
+    roughness_rate_hz: Float32Array
+    subharmonic_depth: Float32Array
+    jitter_ratio: Float32Array
+    drift_cents: Float32Array
+
+
+def _frame_positions(start_sample: int, n_samples: int, first_frame: int) -> Float64Array:
+    """Fractional index into arrays whose element 0 is frame `first_frame`, at sample centres."""
+    samples = np.arange(start_sample, start_sample + n_samples, dtype=np.float64)
+    return (samples + 0.5) / HOP_SAMPLES - 0.5 - first_frame
+
+
+def _interpolate(values: Float32Array, positions: Float64Array) -> Float64Array:
+    return np.interp(positions, np.arange(len(values)), values.astype(np.float64))
+
+
+def pinned_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array, int]:
+    """Phase in cycles at sample centres over the whole anchor intervals inside the frames given.
+
+    f0_hz        [n_frames] from absolute frame `first_frame`, which must be an anchor; n_frames whole intervals
+    Returns (phase [n_frames * HOP_SAMPLES], absolute first sample). Within an interval the phase starts at its
+    anchor's value in [0, 1) and increases continuously; at the next anchor it restarts modulo 1.
+    """
+    if first_frame % PHASE_ANCHOR_FRAMES or len(f0_hz) % PHASE_ANCHOR_FRAMES:
+        raise ValueError("phase needs whole anchor intervals")
+    first_sample = first_frame * HOP_SAMPLES
+    n_samples = len(f0_hz) * HOP_SAMPLES
+    f0 = _interpolate(np.clip(f0_hz, MIN_F0_HZ, MAX_F0_HZ), _frame_positions(first_sample, n_samples, first_frame))
+    per_interval = PHASE_ANCHOR_FRAMES * HOP_SAMPLES
+    phase = np.empty(n_samples)
+    anchors_hz = np.append(f0[::per_interval], f0[-1])
+    for interval in range(n_samples // per_interval):
+        inside = slice(interval * per_interval, (interval + 1) * per_interval)
+        start_s = (first_sample + interval * per_interval) / SAMPLE_RATE_HZ
+        end_s = start_s + PHASE_ANCHOR_FRAMES * HOP_S
+        start_phase = (anchors_hz[interval] * start_s) % 1.0
+        end_phase = (anchors_hz[interval + 1] * end_s) % 1.0
+        advance = np.cumsum(f0[inside]) / SAMPLE_RATE_HZ
+        total = advance[-1]
+        wanted = total + (end_phase - start_phase - total + 0.5) % 1.0 - 0.5
+        phase[inside] = start_phase + (advance - 0.5 * f0[inside] / SAMPLE_RATE_HZ) * (wanted / total)
+    return phase, first_sample
+
+
+def free_phase(f0_hz: Float32Array, start_cycle: float = 0.0) -> Float64Array:
+    """Plain integral of F0, for training excerpts that stand alone -> [n_frames * HOP_SAMPLES]."""
+    n_samples = len(f0_hz) * HOP_SAMPLES
+    f0 = _interpolate(np.clip(f0_hz, MIN_F0_HZ, MAX_F0_HZ), _frame_positions(0, n_samples, 0))
+    return start_cycle + np.cumsum(f0) / SAMPLE_RATE_HZ
+
+
+def _pulse_table() -> Float32Array:
+    """Windowed-sinc pulses at _PULSE_PHASES sub-sample offsets -> [_PULSE_PHASES + 1, 2 * _PULSE_HALF_TAPS]."""
+    offsets = np.arange(_PULSE_PHASES + 1) / _PULSE_PHASES
+    taps = np.arange(-_PULSE_HALF_TAPS + 1, _PULSE_HALF_TAPS + 1)
+    x = taps[None, :] - offsets[:, None]
+    window = np.cos(np.pi * np.clip(x / (2 * _PULSE_HALF_TAPS), -0.5, 0.5)) ** 2
+    return (np.sinc(x * 0.96) * 0.96 * window).astype(np.float32)
+
+
+_PULSES = _pulse_table()
+
+
+def _roughness_modulator(seed: int, t_s: Float64Array, rate_hz: Float64Array) -> Float64Array:
+    """Quasi-periodic modulator in about -1..1 at times `t_s`, its energy around `rate_hz`; a function of time alone."""
+    log_rates = np.log(_ROUGH_RATES_HZ)
+    spacing = log_rates[1] - log_rates[0]
+    distance = (np.log(rate_hz)[:, None] - log_rates[None, :]) / spacing
+    weights = np.clip(1.0 - np.abs(distance), 0.0, None)
+    weights /= np.sqrt((weights**2).sum(axis=1, keepdims=True)) + 1e-9
+    total = np.zeros(len(t_s))
+    for k, fixed_rate_hz in enumerate(_ROUGH_RATES_HZ):
+        active = weights[:, k] > 0
+        if active.any():
+            wander = smooth(seed, Stream.ROUGHNESS, t_s[active], _ROUGH_WANDER_HZ, lane=k)
+            turns = 2 * np.pi * fixed_rate_hz * t_s[active] + _ROUGH_WANDER_RAD * wander
+            total[active] += weights[active, k] * np.cos(turns)
+    return total
+
+
+def modulation(seed: int, t_s: Float64Array, depth: Float64Array, rate_hz: Float64Array) -> Float64Array:
+    """Amplitude of the false folds at times `t_s`: positive, unit mean square, deeper with `depth`."""
+    wave = _roughness_modulator(seed, t_s, rate_hz)
+    # Exponential shaping keeps amplitudes positive at any depth and gives growls their narrow peaks.
+    strength = np.clip(depth, 0.0, 1.2) * 1.15
+    gain = np.exp(strength * wave)
+    return gain / np.exp(strength**2 * 0.5)
+
+
+def _pulse_train(
+    phase: Float64Array, first_sample: int, frames: ExcitationFrames, first_frame: int, seed: int, drift_amount: float
+) -> Float32Array:
+    n_samples = len(phase)
+    t_s = (first_sample + np.arange(n_samples)) / SAMPLE_RATE_HZ
+    positions = _frame_positions(first_sample, n_samples, first_frame)
+    if drift_amount > 0:
+        f0 = _interpolate(frames.f0_hz, positions)
+        cents = _interpolate(frames.drift_cents, positions) * drift_amount
+        # Phase modulation of rms d cycles at about w Hz moves F0 by about 2 pi w d Hz rms.
+        cycles = f0 * cents * (np.log(2) / 1200) / (2 * np.pi * 0.36 * _DRIFT_KNOT_HZ)
+        phase = phase + cycles * smooth(seed, Stream.DRIFT, t_s, _DRIFT_KNOT_HZ)
+    cycle = np.floor(phase)
+    crossing = np.flatnonzero((np.diff(cycle) != 0) & (np.diff(phase) != 0)) + 1
+    step = phase[crossing] - phase[crossing - 1]
+    forward = (step > 0) & (step < 0.5)  # a restart at an anchor steps back by whole cycles and is no pulse
+    restart = ~forward
+    rate = np.where(forward, step, np.nan)
+    if restart.any():
+        near = np.clip(crossing[restart] + 1, 1, n_samples - 1)
+        rate[restart] = phase[near] - phase[near - 1]
+        before = phase[crossing[restart] - 1] % 1.0
+        wraps = before + rate[restart] >= 1.0
+        keep = forward.copy()
+        keep[restart] = wraps
+        crossing, rate = crossing[keep], rate[keep]
+    after = phase[crossing] % 1.0
+    pulse_at = crossing - np.clip(after / np.maximum(rate, 1e-9), 0.0, 1.0)
+    return _render_pulses(pulse_at, cycle[crossing], rate, first_sample, frames, first_frame, seed, n_samples)
+
+
+def _render_pulses(
+    pulse_at: Float64Array,
+    cycle: Float64Array,
+    rate: Float64Array,
+    first_sample: int,
+    frames: ExcitationFrames,
+    first_frame: int,
+    seed: int,
+    n_samples: int,
+) -> Float32Array:
+    at_frame = (first_sample + pulse_at + 0.5) / HOP_SAMPLES - 0.5 - first_frame
+    t_s = (first_sample + pulse_at) / SAMPLE_RATE_HZ
+    period = 1.0 / np.maximum(rate, 1e-6)
+    knots = np.floor(t_s * _JITTER_KNOT_HZ).astype(np.int64)
+    if len(knots) == 0:
+        return np.zeros(n_samples, dtype=np.float32)
+    noise = normal(seed, Stream.JITTER, int(knots.min()), int(knots.max() - knots.min()) + 1)[knots - knots.min()]
+    jitter = _interpolate(frames.jitter_ratio, at_frame)
+    # Independent displacements of rms s change successive periods by rms sqrt(6) s.
+    pulse_at = pulse_at + np.clip(noise, -2.5, 2.5) * jitter / np.sqrt(6.0) * period
+    amplitude = np.sqrt(period)  # unit power at any F0
+    odd = (cycle % 2) == 1
+    subharmonic = _interpolate(frames.subharmonic_depth, at_frame)
+    amplitude = amplitude * np.where(odd, 1.0 - subharmonic, 1.0) / np.sqrt(0.5 * (1 + (1 - subharmonic) ** 2))
+    whole = np.floor(pulse_at).astype(np.int64)
+    table_at = (pulse_at - whole) * _PULSE_PHASES
+    lower = table_at.astype(np.int64)
+    blend = (table_at - lower)[:, None]
+    shapes = (_PULSES[lower] * (1 - blend) + _PULSES[np.minimum(lower + 1, _PULSE_PHASES)] * blend) * amplitude[:, None]
+    index = whole[:, None] + np.arange(-_PULSE_HALF_TAPS + 1, _PULSE_HALF_TAPS + 1)[None, :]
+    inside = (index >= 0) & (index < n_samples)
+    return np.bincount(index[inside], weights=shapes[inside], minlength=n_samples).astype(np.float32)
+
+
+def excitation(
+    phase: Float64Array,
+    first_sample: int,
+    frames: ExcitationFrames,
+    first_frame: int,
+    *,
+    seed: int,
+    drift_amount: float = 0.0,
+) -> Float32Array:
+    """Pulses and noise, both near unit power and carrying the false folds' modulation -> [2, n_samples].
+
+    phase          cycles at the samples from absolute sample `first_sample` on
+    frames         parameters whose element 0 is absolute frame `first_frame`
+    drift_amount   0..1 of the frames' drift that is applied; 0 leaves the pitch exact
+    """
+    n_samples = len(phase)
+    pulses = _pulse_train(phase, first_sample, frames, first_frame, seed, drift_amount)
+    noise = normal(seed, Stream.ASPIRATION, first_sample, n_samples)
+    positions = _frame_positions(first_sample, n_samples, first_frame)[::4]
+    t_s = (first_sample + np.arange(0, n_samples, 4)) / SAMPLE_RATE_HZ
+    depth = _interpolate(frames.roughness_depth, positions)
+    if depth.max(initial=0.0) > 0.0:
+        rate = np.clip(_interpolate(frames.roughness_rate_hz, positions), _ROUGH_RATES_HZ[0], _ROUGH_RATES_HZ[-1])
+        gain = np.repeat(modulation(seed, t_s, depth, rate), 4)[:n_samples].astype(np.float32)
+        pulses = pulses * gain
+        noise = noise * gain
+    return np.stack([pulses, noise])
+
+

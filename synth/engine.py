@@ -1,0 +1,176 @@
+"""The engine: controls in, latents out; latents and pitch in, audio out. It alone owns torch's global state.
+
+No threads, no devices, no files but the weights. Every result is a function of (controls in the window, seed, weights,
+absolute position): whoever owns the engine may ask in any order and get the same samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synth.codec.excitation import ExcitationFrames, excitation, pinned_phase
+from synth.codec.layout import EXPLICIT_NAMES, LATENT_DIM, LEARNED_DIM, expand_explicit
+from synth.codec.model import Codec, CodecConfig, scaled_log_f0
+from synth.codec.noise import Stream, normal_frames
+from synth.codec.weights import content_hash, load_weights, read_config
+from synth.diffusion.conditioning import TimbreScale, condition_array
+from synth.diffusion.sampler import SamplingPlan, sample_window
+from synth.diffusion.solvers import never
+from synth.diffusion.unet import Denoiser, DenoiserConfig
+from synth.errors import UserError
+from synth.spec.audio import (
+    CELL_FRAMES,
+    CONTEXT_FRAMES,
+    DECODER_FUTURE_FRAMES,
+    DECODER_PAST_FRAMES,
+    HOP_SAMPLES,
+    WINDOW_FRAMES,
+)
+from synth.spec.controls import ControlFrames
+from synth.spec.lanes import Pathway
+
+Float32Array = NDArray[np.float32]
+
+DEFAULT_WEIGHTS_DIR = Path(__file__).resolve().parent.parent / "presets" / "models" / "default"
+CODEC_FILE = "codec.safetensors"
+DENOISER_FILE = "denoiser.safetensors"
+DECODE_FRAMES = DECODER_PAST_FRAMES + CELL_FRAMES + DECODER_FUTURE_FRAMES
+
+
+class Quality(StrEnum):
+    """How much work a cell gets."""
+
+    LIVE = "live"
+    DRAFT = "draft"
+    FINAL = "final"
+
+
+PLANS = MappingProxyType(
+    {
+        Quality.LIVE: SamplingPlan(n_steps=2),
+        Quality.DRAFT: SamplingPlan(n_steps=4),
+        Quality.FINAL: SamplingPlan(
+            n_steps=16, solver="dpm2m", guidance={Pathway.IRREGULARITY: 1.3, Pathway.NOISE: 1.3}
+        ),
+    }
+)
+
+
+def load_codec(path: Path) -> Codec:
+    """The codec stored at `path`, ready for use on the CPU. UserError when it cannot be read."""
+    config = read_config(path, "codec")
+    codec = Codec(CodecConfig(**config["codec"]))
+    load_weights(path, codec)
+    return codec.eval().requires_grad_(False)
+
+
+def _load_denoiser(path: Path) -> tuple[Denoiser, dict[str, Any]]:
+    config = read_config(path, "denoiser")
+    shape = dict(config["denoiser"])
+    shape["widths"] = tuple(shape["widths"])
+    denoiser = Denoiser(DenoiserConfig(**shape))
+    load_weights(path, denoiser)
+    return denoiser.eval().requires_grad_(False), config
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError("No CUDA device is usable here.", remedy="Use --device cpu, or install a CUDA build of torch.")
+    if name not in ("cpu", "cuda"):
+        raise UserError(f"There is no device called '{name}'.", remedy="Use auto, cpu or cuda.")
+    return torch.device(name)
+
+
+class Engine:
+    """Codec, denoiser and their scales, resident on one device. Not thread-safe: one owner at a time."""
+
+    latent_dim = LATENT_DIM
+
+    def __init__(self, codec: Codec, denoiser: Denoiser, config: dict[str, Any], weights_hash: str, device: str) -> None:
+        self.device = _device(device)
+        self.device_name = str(self.device)
+        self.weights_hash = weights_hash
+        self.codec, self.denoiser = codec.to(self.device), denoiser.to(self.device)
+        self._mean = np.asarray(config["latent_mean"], dtype=np.float32)
+        self._std = np.asarray(config["latent_std"], dtype=np.float32)
+        self.timbre_scale = TimbreScale(tuple(config["timbre_mean"]), tuple(config["timbre_std"]))
+
+    @classmethod
+    def load(cls, weights_dir: Path | None = None, device: str = "auto", n_threads: int | None = None) -> Engine:
+        """Read the weights. UserError when they are missing, damaged or of a newer format, or the device is absent."""
+        folder = weights_dir or DEFAULT_WEIGHTS_DIR
+        if n_threads is not None:
+            torch.set_num_threads(n_threads)
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        denoiser, config = _load_denoiser(folder / DENOISER_FILE)
+        codec = load_codec(folder / CODEC_FILE)
+        return cls(codec, denoiser, config, content_hash(folder / CODEC_FILE, folder / DENOISER_FILE), device)
+
+    def sample_cell(
+        self,
+        window: ControlFrames,
+        *,
+        seed: int,
+        cell_index: int,
+        quality: Quality | str,
+        should_stop: Callable[[], bool] = never,
+        plan: SamplingPlan | None = None,
+    ) -> Float32Array:
+        """Draw the latents of one cell's window -> [latent_dim, WINDOW_FRAMES].
+
+        window   WINDOW_FRAMES frames of controls from absolute frame cell_index * CELL_FRAMES - CONTEXT_FRAMES on
+        plan     replaces what `quality` stands for
+        Raises Cancelled between steps.
+        """
+        if window.n_frames != WINDOW_FRAMES:
+            raise ValueError(f"a window has {WINDOW_FRAMES} frames, not {window.n_frames}")
+        condition = condition_array(window.values, window.timbre, self.timbre_scale)
+        first_frame = cell_index * CELL_FRAMES - CONTEXT_FRAMES
+        noise = normal_frames(seed, Stream.LATENT, first_frame, WINDOW_FRAMES, LATENT_DIM).T.copy()
+        drawn = sample_window(self.denoiser, condition, noise, plan or PLANS[Quality(quality)], should_stop)
+        return np.ascontiguousarray((drawn * self._std + self._mean).T.astype(np.float32))
+
+    @torch.inference_mode()
+    def decode_cell(
+        self, latents: Float32Array, pitch_note: Float32Array, *, seed: int, cell_index: int, pitch_drift: float
+    ) -> Float32Array:
+        """Latents and pitch to the audio of one cell -> [CELL_FRAMES * HOP_SAMPLES] mono.
+
+        latents       [latent_dim, DECODE_FRAMES] from absolute frame cell_index * CELL_FRAMES - DECODER_PAST_FRAMES on
+        pitch_note    [3 * CELL_FRAMES] MIDI notes of the cell before, this cell and the one after
+        pitch_drift   0..1, how much of the sampled drift of F0 is heard; 0 = the pitch exactly
+        """
+        if latents.shape != (LATENT_DIM, DECODE_FRAMES) or pitch_note.shape != (3 * CELL_FRAMES,):
+            raise ValueError(f"latents {latents.shape} or pitch {pitch_note.shape} have the wrong shape")
+        f0_hz = (440.0 * 2.0 ** ((np.asarray(pitch_note, dtype=np.float64) - 69.0) / 12.0)).astype(np.float32)
+        phase, first_sample = pinned_phase(f0_hz, (cell_index - 1) * CELL_FRAMES)
+        first_frame = cell_index * CELL_FRAMES - DECODER_PAST_FRAMES
+        offset = first_frame * HOP_SAMPLES - first_sample
+        inner = f0_hz[CELL_FRAMES - DECODER_PAST_FRAMES : 2 * CELL_FRAMES + DECODER_FUTURE_FRAMES]
+        explicit = expand_explicit(latents[LEARNED_DIM:])
+        frames = ExcitationFrames(inner, **{name: explicit[name] for name in EXPLICIT_NAMES})
+        source = excitation(
+            phase[offset : offset + DECODE_FRAMES * HOP_SAMPLES],
+            first_frame * HOP_SAMPLES,
+            frames,
+            first_frame,
+            seed=seed,
+            drift_amount=pitch_drift,
+        )
+        audio = self.codec.decoder(
+            torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(self.device),
+            scaled_log_f0(torch.from_numpy(inner))[None].to(self.device),
+            torch.from_numpy(source)[None].to(self.device),
+        )[0].cpu()
+        start = DECODER_PAST_FRAMES * HOP_SAMPLES
+        return audio[start : start + CELL_FRAMES * HOP_SAMPLES].numpy()
