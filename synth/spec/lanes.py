@@ -101,7 +101,7 @@ ACOUSTIC_LANES: Final[tuple[LaneSpec, ...]] = (
     _unit_lane(
         "roughness", "Roughness", 0.0, Pathway.IRREGULARITY, "false-fold growl, scream rasp",
         "30-150 Hz modulation depth not locked to F0", "#c2503c",
-        Calibration("modulation depth", (0.04, 0.25, 0.60)), "cc1",
+        Calibration("modulation depth", (0.03, 0.16, 0.45)), "cc1",
     ),
     _unit_lane(
         "fry", "Fry", 0.0, Pathway.IRREGULARITY, "creak: sub-harmonics, irregular damped pulses",
