@@ -106,7 +106,7 @@ ACOUSTIC_LANES: Final[tuple[LaneSpec, ...]] = (
     _unit_lane(
         "fry", "Fry", 0.0, Pathway.IRREGULARITY, "creak: sub-harmonics, irregular damped pulses",
         "sub-harmonic depth and pulse-interval irregularity", "#8a5cc2",
-        Calibration("irregularity index", (0.05, 0.30, 0.70)),
+        Calibration("irregularity index", (0.04, 0.18, 0.50)),
     ),
     _unit_lane(
         "tension", "Tension", 0.5, Pathway.IRREGULARITY, "pressed/bright against lax/dark",
