@@ -24,13 +24,14 @@ ROUGHNESS_BAND_HZ = (30.0, 150.0)
 DEFAULT_RATE_HZ = 70.0
 
 _SPEECH_RATE_HZ = 16_000
-_BAND_EDGES_HZ = (80.0, 450.0, 900.0, 1_500.0, 2_300.0, 3_300.0, 4_800.0, 7_600.0)
+_BAND_EDGES_HZ = (80.0, 600.0, 1_300.0, 2_300.0, 3_600.0, 5_200.0, 7_600.0)
+_CROSSOVER = 0.3  # half width of the slope between bands, of its frequency, up to 300 Hz: both sidebands must pass
 _STRIDE_SAMPLES = _SPEECH_RATE_HZ // ENVELOPE_RATE_HZ
 _SLOW_WIDTH = 201  # 100 ms: the slow mean the modulation is relative to
 _WINDOW = 400  # 200 ms
 _N_FFT = 512
 _LOCKED_FRAMES = 41  # 400 ms: how long a component must keep step with F0 to count as a sub-harmonic
-_BESIDE_HZ = 7.0  # what lies beside a locked component is the floor it must exceed
+_BESIDE_HZ = 4.0  # what lies beside a locked component is the floor it must exceed
 _LOCKED_RATIOS = (1.0 / 2.0, 1.0 / 3.0, 2.0 / 3.0)
 _HIGHEST_PERIOD_SHARE = 0.78  # modulation nearer to F0 than this is gone from a one-period envelope
 
@@ -49,8 +50,13 @@ class Modulation:
     subharmonic_depth: Float64Array
 
 
-def measure_modulation(emphasised: Float32Array, f0_hz: NDArray[np.floating]) -> Modulation:
-    """Modulation of pre-emphasised speech [n] at 16 kHz with known f0_hz [n_frames]."""
+def measure_modulation(
+    emphasised: Float32Array, f0_hz: NDArray[np.floating], voiced: NDArray[np.bool_]
+) -> Modulation:
+    """Modulation of pre-emphasised speech [n] at 16 kHz with known f0_hz, voiced [n_frames].
+
+    Nothing is locked to the F0 of an unvoiced frame: it is only interpolated.
+    """
     n_frames = len(f0_hz)
     n_envelope = n_frames * ENVELOPE_RATE_HZ // FRAME_RATE_HZ
     envelope_times = (np.arange(n_envelope) + 0.5) * FRAME_RATE_HZ / ENVELOPE_RATE_HZ - 0.5
@@ -60,14 +66,18 @@ def measure_modulation(emphasised: Float32Array, f0_hz: NDArray[np.floating]) ->
     energies = energies.reshape(len(bands), n_frames, -1).mean(axis=2)
     frame_weights = np.sqrt(energies / np.maximum(energies.sum(axis=0), 1e-20))
 
+    sounding = np.interp(envelope_times, np.arange(n_frames), voiced.astype(np.float64))
+    seconds = np.arange(n_envelope) / ENVELOPE_RATE_HZ
+    beside = [np.exp(2j * np.pi * offset_hz * seconds) for offset_hz in (-_BESIDE_HZ, _BESIDE_HZ)]
     locked_power = np.zeros(n_frames)
     for ratio in _LOCKED_RATIOS:
-        countable = f0_dense * ratio < 0.45 * ENVELOPE_RATE_HZ
-        carrier = np.exp(1j * ratio * phase) * countable
-        beside = np.exp(2j * np.pi * _BESIDE_HZ / ENVELOPE_RATE_HZ * np.arange(n_envelope))
+        carrier = np.exp(1j * ratio * phase) * np.where(f0_dense * ratio < 0.45 * ENVELOPE_RATE_HZ, sounding, 0.0)
         amplitudes = np.stack([_locked(band * np.conj(carrier), n_frames) for band in bands])
-        floors = np.stack([_locked(band * np.conj(carrier * beside), n_frames) for band in bands])
-        coherent = _pair_mean(amplitudes, frame_weights) - np.maximum(_pair_mean(floors, frame_weights), 0.0)
+        floor = np.zeros(n_frames)
+        for turn in beside:
+            beside_it = np.stack([_locked(band * np.conj(carrier * turn), n_frames) for band in bands])
+            floor = np.maximum(floor, _pair_mean(beside_it, frame_weights))
+        coherent = _pair_mean(amplitudes, frame_weights) - floor
         locked_power += 4.0 * np.maximum(coherent, 0.0) / np.sinc(ratio) ** 2
         for band, amplitude in zip(bands, amplitudes, strict=True):
             band -= 2.0 * np.real(_dense(amplitude, envelope_times) * carrier)
@@ -80,7 +90,7 @@ def _band_envelopes(emphasised: Float32Array, f0_dense: Float64Array) -> tuple[l
     n = len(emphasised)
     n_fft = 1 << int(np.ceil(np.log2(n + _SPEECH_RATE_HZ // 10)))
     spectrum = np.fft.rfft(emphasised, n_fft)
-    bin_hz = _SPEECH_RATE_HZ / n_fft
+    frequencies = (np.arange(n_fft // 2 + 1) * (_SPEECH_RATE_HZ / n_fft)).astype(np.float32)
     half = 0.5 * _SPEECH_RATE_HZ / f0_dense
     centres = (np.arange(len(f0_dense)) + 0.5) * _STRIDE_SAMPLES - 0.5
     start = np.clip(centres - half + 0.5, 0.0, n)
@@ -88,10 +98,7 @@ def _band_envelopes(emphasised: Float32Array, f0_dense: Float64Array) -> tuple[l
     grid = np.arange(n + 1)
     bands, energies = [], []
     for low_hz, high_hz in zip(_BAND_EDGES_HZ, _BAND_EDGES_HZ[1:], strict=False):
-        band_spectrum = np.zeros_like(spectrum)
-        inside = slice(int(low_hz / bin_hz), int(high_hz / bin_hz) + 1)
-        band_spectrum[inside] = spectrum[inside]
-        signal = np.fft.irfft(band_spectrum, n_fft)[:n]
+        signal = np.fft.irfft(spectrum * (_rise(frequencies, low_hz) - _rise(frequencies, high_hz)), n_fft)[:n]
         total = np.concatenate(([0.0], np.cumsum(signal.astype(np.float64) ** 2)))
         power = (np.interp(stop, grid, total) - np.interp(start, grid, total)) / np.maximum(stop - start, 1.0)
         rms = np.sqrt(np.maximum(power, 0.0))
@@ -99,6 +106,12 @@ def _band_envelopes(emphasised: Float32Array, f0_dense: Float64Array) -> tuple[l
         bands.append(np.clip(rms / np.maximum(slow, 1e-7) - 1.0, -1.0, 3.0) * (slow > 1e-6))
         energies.append(slow**2)
     return bands, np.asarray(energies)
+
+
+def _rise(frequencies: Float32Array, edge_hz: float) -> Float32Array:
+    """A straight slope from 0 to 1 around an edge: it leaves the depth of a modulation as it is."""
+    half = min(_CROSSOVER * edge_hz, 300.0)
+    return np.clip((frequencies - edge_hz + half) / (2.0 * half), 0.0, 1.0)
 
 
 def _locked(turned: NDArray[np.complex128], n_frames: int) -> NDArray[np.complex128]:

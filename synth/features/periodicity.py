@@ -19,7 +19,8 @@ Float64Array = NDArray[np.float64]
 PERIODICITY_RATE_HZ = 16_000
 LAG_SEARCH = 0.15
 
-_SHORTEST_WINDOW_SAMPLES = 128  # 8 ms
+_SHORTEST_WINDOW_SAMPLES = 112  # 7 ms
+_WINDOW_PERIODS = 0.8
 _UPSAMPLING = 4
 _CHUNK_FRAMES = 500
 _WINDOW_CLASSES_PER_OCTAVE = 3
@@ -34,16 +35,20 @@ def pre_emphasise(speech: Float32Array) -> Float32Array:
     return emphasised
 
 
-def cycle_correlation(emphasised: Float32Array, f0_hz: NDArray[np.floating]) -> tuple[Float64Array, Float64Array]:
+def cycle_correlation(
+    emphasised: Float32Array, f0_hz: NDArray[np.floating], *, follow_gain: bool = False
+) -> tuple[Float64Array, Float64Array]:
     """Correlation of adjacent cycles and the lag where it peaks, around each frame.
 
-    emphasised  [n] at PERIODICITY_RATE_HZ;  f0_hz  [n_frames]
+    emphasised   [n] at PERIODICITY_RATE_HZ;  f0_hz  [n_frames]
+    follow_gain  let the second cycle be the first times a gain that changes linearly within the window, so that
+                 modulation faster than a cycle (a growl) does not read as noise
     -> r [n_frames] -1..1, 0 where there is no energy; lag_samples [n_frames], sub-sample
     """
     n_frames = len(f0_hz)
     periods = PERIODICITY_RATE_HZ / np.asarray(f0_hz, dtype=np.float64)
     centres = frame_centres_samples(n_frames, PERIODICITY_RATE_HZ)
-    octaves = np.log2(np.maximum(periods, _SHORTEST_WINDOW_SAMPLES) / _SHORTEST_WINDOW_SAMPLES)
+    octaves = np.log2(np.maximum(_WINDOW_PERIODS * periods / _SHORTEST_WINDOW_SAMPLES, 1.0))
     classes = np.ceil(octaves * _WINDOW_CLASSES_PER_OCTAVE - 1e-9).astype(np.int64)
     # Short periods share the shortest window, but not the width of the search.
     classes = np.where(classes == 0, np.minimum(0, np.ceil(np.log2(periods / _SHORTEST_WINDOW_SAMPLES)) - 1), classes)
@@ -54,12 +59,14 @@ def cycle_correlation(emphasised: Float32Array, f0_hz: NDArray[np.floating]) -> 
         for at in range(0, len(members), _CHUNK_FRAMES):
             chunk = members[at : at + _CHUNK_FRAMES]
             window = round(_SHORTEST_WINDOW_SAMPLES * 2 ** (max(int(size_class), 0) / _WINDOW_CLASSES_PER_OCTAVE))
-            r[chunk], lags[chunk] = _correlate(emphasised, centres[chunk], periods[chunk], window)
+            r[chunk], lags[chunk] = _correlate(
+                emphasised, centres[chunk], periods[chunk], window, follow_gain
+            )
     return r, lags
 
 
 def _correlate(
-    emphasised: Float32Array, centres: NDArray[np.int64], periods: Float64Array, window: int
+    emphasised: Float32Array, centres: NDArray[np.int64], periods: Float64Array, window: int, follow_gain: bool
 ) -> tuple[Float64Array, Float64Array]:
     """Normalised cross-correlation of x[a : a + window] with its surroundings one period later. -> r, lag"""
     reach = int(np.ceil(LAG_SEARCH * periods.max())) + 1
@@ -67,18 +74,31 @@ def _correlate(
     starts = centres - (whole + window) // 2
     left = windows_at(emphasised, starts, window)
     right = windows_at(emphasised, starts + whole - reach, window + 2 * reach)
-    n_fft = _even_fast_length(window + 2 * reach)
-    spectrum = np.conj(np.fft.rfft(left, n_fft)) * np.fft.rfft(right, n_fft)
-    # Zero-padding the spectrum interpolates the correlation: harmonics near 8 kHz need finer lags than a sample.
-    cross = np.fft.irfft(spectrum, n_fft * _UPSAMPLING)[:, : 2 * reach * _UPSAMPLING + 1] * _UPSAMPLING
     energy = np.cumsum(np.pad(right.astype(np.float64) ** 2, ((0, 0), (1, 0))), axis=1)
     right_energy = energy[:, window:] - energy[:, : 2 * reach + 1]
     fine = np.arange(2 * reach * _UPSAMPLING + 1) / _UPSAMPLING
     below = np.minimum(fine.astype(np.int64), 2 * reach - 1)
     part = fine - below
     right_energy = right_energy[:, below] * (1.0 - part) + right_energy[:, below + 1] * part
+    n_fft = _even_fast_length(window + 2 * reach)
+    right_spectrum = np.fft.rfft(right, n_fft)
+
+    def cross(template: Float32Array) -> Float64Array:
+        # Zero-padding the spectrum interpolates the correlation: harmonics near 8 kHz need finer lags than a sample.
+        spectrum = np.conj(np.fft.rfft(template, n_fft)) * right_spectrum
+        return np.fft.irfft(spectrum, n_fft * _UPSAMPLING)[:, : len(fine)] * _UPSAMPLING
+
+    plain = cross(left)
     left_energy = np.sum(left.astype(np.float64) ** 2, axis=1, keepdims=True)
-    correlation = cross / np.sqrt(np.maximum(left_energy * right_energy, 1e-16))
+    explained = plain**2 / np.maximum(left_energy, 1e-12)
+    if follow_gain:
+        # Gram-Schmidt: the part of slope * left that left itself does not explain.
+        slope = np.linspace(-1.0, 1.0, window, dtype=np.float32) * left
+        overlap = (np.sum(slope * left, axis=1, keepdims=True) / np.maximum(left_energy, 1e-12)).astype(np.float32)
+        tilted = slope - overlap * left
+        tilted_energy = np.sum(tilted.astype(np.float64) ** 2, axis=1, keepdims=True)
+        explained = explained + cross(tilted) ** 2 / np.maximum(tilted_energy, 1e-12)
+    correlation = np.sign(plain) * np.sqrt(explained / np.maximum(right_energy, 1e-12))
     lags = whole[:, None] - reach + fine
     inside = np.abs(lags / periods[:, None] - 1.0) <= LAG_SEARCH + 0.5 / periods[:, None]
     return _peak(np.where(inside, correlation, -1.0), lags)
@@ -109,7 +129,7 @@ def debias(r: Float64Array, f0_hz: NDArray[np.floating]) -> Float64Array:
     pre-emphasis leaves about a third of the samples independent.
     """
     periods = PERIODICITY_RATE_HZ / np.asarray(f0_hz, dtype=np.float64)
-    independent = np.maximum(periods, _SHORTEST_WINDOW_SAMPLES) / 3.0
+    independent = np.maximum(_WINDOW_PERIODS * periods, _SHORTEST_WINDOW_SAMPLES) / 3.0
     n_lags = np.maximum(2.0 * LAG_SEARCH * periods / 3.0, 1.5)
     bias = np.minimum(np.sqrt(1.2 * np.log(n_lags) / independent), 0.6)
     return (r - bias) / (1.0 - bias)
