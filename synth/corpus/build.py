@@ -1,0 +1,243 @@
+"""Builds a corpus: recordings and simulated gestures, measured by the ears and written as clips with a manifest.
+
+Workers measure and write clips; this process plans, collects records and saves the manifest. A build may be stopped
+at any time and taken up again: clips that are there and whole are kept.
+
+    python -m synth.corpus.build --voices DIR --out DIR --simulated-minutes 60 --workers 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from synth.corpus.check import check_corpus
+from synth.corpus.manifest import ClipRecord, Corpus
+from synth.corpus.measure import Job, RealJob, RefreshJob, SimulatedJob, run_job
+from synth.corpus.real import Source, read_catalogue, real_clips
+from synth.errors import Cancelled, UserError
+from synth.spec import TECHNIQUES
+
+logger = logging.getLogger(__name__)
+
+SIMULATED_RANGE_S: Final = (3.0, 8.0)
+# After each of the techniques comes one gesture that mixes them as it likes.
+TECHNIQUE_ROUND: Final[tuple[str | None, ...]] = (*TECHNIQUES, None)
+_THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PENDING_PER_WORKER: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class BuildProgress:
+    """How far a build is. Durations are seconds."""
+
+    done_clips: int
+    total_clips: int
+    done_audio_s: float
+    elapsed_s: float
+
+    @property
+    def remaining_s(self) -> float:
+        """At the pace so far."""
+        return self.elapsed_s * (self.total_clips - self.done_clips) / max(self.done_clips, 1)
+
+
+def ignore_progress(_progress: BuildProgress) -> None:
+    """For callers that do not want to know."""
+
+
+def never() -> bool:
+    """For callers that never stop a build."""
+    return False
+
+
+def build_corpus(
+    out_dir: Path,
+    voices_dir: Path | None,
+    simulated_minutes: float,
+    seed: int = 0,
+    n_workers: int = 2,
+    on_progress: Callable[[BuildProgress], None] = ignore_progress,
+    should_stop: Callable[[], bool] = never,
+    extra_sources: Sequence[Source] = (),
+) -> Corpus:
+    """Build, or go on building, the corpus in `out_dir`.
+
+    voices_dir     a folder with a catalogue (see synth.corpus.real), or None
+    n_workers      processes; 0 does the work in this one
+    extra_sources  further recordings, such as read_folder() lists
+    Raises Cancelled when stopped (what is done stays) and UserError when clips failed, after all others are done.
+    """
+    if simulated_minutes < 0.0 or n_workers < 0:
+        raise UserError("Minutes and workers cannot be negative.", remedy="Give 0 or more.")
+    sources = [*(read_catalogue(voices_dir) if voices_dir is not None else ()), *extra_sources]
+    jobs: list[Job] = [RealJob(out_dir, clip) for clip in real_clips(sources)]
+    jobs += simulated_jobs(out_dir, simulated_minutes, seed)
+    if not jobs:
+        raise UserError("There is nothing to build a corpus from.", remedy="Name a voices folder or simulated minutes.")
+    return _run(out_dir, jobs, n_workers, on_progress, should_stop)
+
+
+def refresh_features(
+    corpus: Corpus,
+    n_workers: int = 2,
+    on_progress: Callable[[BuildProgress], None] = ignore_progress,
+    should_stop: Callable[[], bool] = never,
+) -> Corpus:
+    """Measure every clip of `corpus` again; audio, exact lanes and records stay."""
+    jobs = [RefreshJob(corpus.folder, record) for record in corpus.records]
+    return _run(corpus.folder, jobs, n_workers, on_progress, should_stop)
+
+
+def simulated_jobs(out_dir: Path, minutes: float, seed: int) -> list[Job]:
+    """Gestures of 3-8 s, seeds counting up from `seed`, techniques in turn, until they last `minutes`."""
+    jobs: list[Job] = []
+    left_s = 60.0 * minutes
+    while left_s > 0.0:
+        clip_seed = seed + len(jobs)
+        duration_s = round(float(np.random.default_rng(clip_seed).uniform(*SIMULATED_RANGE_S)), 2)
+        jobs.append(SimulatedJob(out_dir, clip_seed, duration_s, TECHNIQUE_ROUND[len(jobs) % len(TECHNIQUE_ROUND)]))
+        left_s -= duration_s
+    return jobs
+
+
+def _run(
+    out_dir: Path,
+    jobs: Sequence[Job],
+    n_workers: int,
+    on_progress: Callable[[BuildProgress], None],
+    should_stop: Callable[[], bool],
+) -> Corpus:
+    records: dict[str, ClipRecord] = {}
+    failures: list[str] = []
+    started_s = time.monotonic()
+    outcomes = _in_processes(jobs, n_workers) if n_workers else ((job, _Outcome(job)) for job in jobs)
+    stopped = False
+    with contextlib.closing(outcomes):
+        for job, outcome in outcomes:
+            try:
+                records[job.clip_id] = outcome.result()
+            except Exception as fault:
+                logger.error("clip %s failed: %r", job.clip_id, fault)
+                failures.append(f"{job.clip_id} ({fault})")
+            done_s = sum(record.duration_s for record in records.values())
+            on_progress(
+                BuildProgress(len(records) + len(failures), len(jobs), done_s, time.monotonic() - started_s)
+            )
+            stopped = should_stop()
+            if stopped:
+                break
+    corpus = Corpus(out_dir, (records[job.clip_id] for job in jobs if job.clip_id in records))
+    if stopped:
+        raise Cancelled
+    corpus.save()
+    if failures:
+        raise UserError(
+            f"{len(failures)} of {len(jobs)} clips failed; the first is {failures[0]}.",
+            remedy="The others are built. Mend the cause and build again.",
+        )
+    return corpus
+
+
+class _Outcome:
+    """Looks like a Future; does the job when asked for its result."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def result(self) -> ClipRecord:
+        return run_job(self._job)
+
+
+def _in_processes(jobs: Sequence[Job], n_workers: int) -> Iterator[tuple[Job, Future[ClipRecord]]]:
+    """Each job with its finished future, in the order they finish. Closing it early drops what has not begun."""
+    context = multiprocessing.get_context("spawn")
+    with _single_threaded_children(), ProcessPoolExecutor(n_workers, mp_context=context) as pool:
+        waiting = iter(jobs)
+        pending = {pool.submit(run_job, job): job for job in islice(waiting, n_workers * _PENDING_PER_WORKER)}
+        try:
+            while pending:
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    yield pending.pop(future), future
+                    for job in islice(waiting, 1):
+                        pending[pool.submit(run_job, job)] = job
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _single_threaded_children() -> Iterator[None]:
+    """Numeric libraries read these when a process starts; beside other workers, threads only get in the way."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class _ProgressLines:
+    """A plain line every few seconds."""
+
+    def __init__(self, every_s: float = 10.0) -> None:
+        self._every_s = every_s
+        self._next_s = 0.0
+
+    def __call__(self, progress: BuildProgress) -> None:
+        if progress.elapsed_s < self._next_s and progress.done_clips < progress.total_clips:
+            return
+        self._next_s = progress.elapsed_s + self._every_s
+        print(
+            f"{progress.done_clips}/{progress.total_clips} clips, {progress.done_audio_s / 60.0:.1f} min of audio, "
+            f"{progress.elapsed_s:.0f} s, about {progress.remaining_s:.0f} s left",
+            flush=True,
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Build or refresh from the command line. -> exit status"""
+    parser = argparse.ArgumentParser(prog="python -m synth.corpus.build", description="Build a training corpus.")
+    parser.add_argument("--out", type=Path, required=True, help="corpus folder")
+    parser.add_argument("--voices", type=Path, default=None, help="folder of recordings with its catalogue")
+    parser.add_argument("--simulated-minutes", type=float, default=0.0)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first simulated clip")
+    parser.add_argument("--workers", type=int, default=2, help="processes; 0 works in this one")
+    parser.add_argument("--refresh-features", action="store_true", help="measure the stored clips again, nothing else")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    lines = _ProgressLines()
+    try:
+        if options.refresh_features:
+            corpus = refresh_features(Corpus.open(options.out), options.workers, lines)
+        else:
+            corpus = build_corpus(
+                options.out, options.voices, options.simulated_minutes, options.seed, options.workers, lines
+            )
+    except UserError as trouble:
+        print(trouble, file=sys.stderr)
+        return 1
+    for problem in check_corpus(corpus):
+        print(problem)
+    print(f"{len(corpus.records)} clips in {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
