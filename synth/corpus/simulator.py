@@ -1,0 +1,306 @@
+"""A physically informed voice with exact labels: random gestures performed by larynx, tract and lips.
+
+The chain: a planned gesture (synth.corpus.gestures) -> closure impulses and turbulence (voice_source) -> glottis shape,
+tract and radiation (vocal_tract) -> harmonic-to-noise mix and loudness (sim_level). Labels are the quantities the
+synthesis was given, in the units of the lane table's calibrations; tension and loudness, which depend on everything
+else, are read back from the result. Deterministic per seed; no global state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synth.corpus.gestures import Gesture, plan_gesture
+from synth.corpus.sim_level import alpha_ratio_db, block_centres, gate, mix_to_ratio, to_loudness
+from synth.corpus.vocal_tract import STEP_SAMPLES, TractFrames, TractShape, filter_source, n_steps_for
+from synth.corpus.voice_source import FoldCharacter, SourceFrames, at_positions, render_source, smooth_noise
+from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES, SAMPLE_RATE_HZ, n_frames_for
+from synth.spec.calibration import to_lane
+from synth.spec.lanes import LANE_IDS, TECHNIQUES, Calibration, lane
+
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+
+_RAMP_SAMPLES = 480
+_DRIFT_WIDTH_FRAMES = 7.0
+_MAX_F1_HZ, _MIN_F1_HZ = 1_050.0, 220.0
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerSpec:
+    """One imagined person.
+
+    tract             anatomy beyond the vowel
+    vibrato_cents     half-width of the vibrato; 0 for most
+    vibrato_hz        its rate
+    drift_cents       rms slow deviation of F0 from the asked pitch
+    jitter_ratio      rms relative difference of successive periods in an untroubled voice
+    shimmer_db        standard deviation of pulse levels in an untroubled voice
+    creak_angle_rad   0: creak is sub-harmonic; pi/2: creak is irregular intervals
+    folds             the false folds
+    """
+
+    tract: TractShape
+    vibrato_cents: float
+    vibrato_hz: float
+    drift_cents: float
+    jitter_ratio: float
+    shimmer_db: float
+    creak_angle_rad: float
+    folds: FoldCharacter
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedClip:
+    """Audio and what it is, exactly.
+
+    audio       [n_samples] float32 at 48 kHz, |x| <= 1
+    controls    every id of LANE_IDS -> [n_frames] in lane units; `pitch` is f0_hz as a note, `bend` is 0
+    f0_hz       [n_frames] glottal pulse rate with drift and vibrato, without jitter; goes on through unvoiced frames
+    excitation  roughness_depth, roughness_rate_hz, subharmonic_depth, jitter_ratio, drift_cents -> [n_frames]
+    voicing     [n_frames] 0..1: 0 where no pulses sound (whisper, breath)
+    hnr_db      [n_frames] harmonic-to-noise ratio of the mix; -40 where unvoiced
+    technique   name -> mean weight over the clip
+    kind        "natural", "independent" or "contradictory"
+    """
+
+    audio: Float32Array
+    controls: dict[str, Float32Array]
+    f0_hz: Float32Array
+    excitation: dict[str, Float32Array]
+    voicing: Float32Array
+    hnr_db: Float32Array
+    technique: dict[str, float]
+    speaker: SpeakerSpec
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Physical:
+    """The gesture in physical units, [n_frames] each."""
+
+    f0_hz: Float64Array
+    hnr_db: Float64Array
+    voicing: Float64Array
+    roughness_depth: Float64Array
+    subharmonic_depth: Float64Array
+    jitter_ratio: Float64Array
+    fry_index: Float64Array
+    alpha_db: Float64Array
+    f1_hz: Float64Array
+    f2_hz: Float64Array
+    formant_scale: Float64Array
+
+
+def fry_index(subharmonic_depth: NDArray[np.floating], jitter_ratio: NDArray[np.floating]) -> Float64Array:
+    """The irregularity index the fry lane is calibrated in: sub-harmonic depth and twice the jitter, as a length."""
+    return np.hypot(subharmonic_depth, 2.0 * jitter_ratio)
+
+
+def _beyond(calibration: Calibration | None, lane_value: Float64Array) -> Float64Array:
+    """Lane to physical unit, going on linearly outside 0..1."""
+    assert calibration is not None
+    low, middle, high = calibration.physical
+    inside = np.interp(lane_value, (0.0, 0.5, 1.0), calibration.physical)
+    under = np.minimum(lane_value, 0.0) * 2.0 * (middle - low)
+    over = np.maximum(lane_value - 1.0, 0.0) * 2.0 * (high - middle)
+    return inside + under + over
+
+
+def random_speaker(rng: np.random.Generator, *, chaos: float) -> SpeakerSpec:
+    """Somebody new; `chaos` (0..1) is how unruly the false folds are."""
+    base = np.asarray(TractShape().upper_hz) * (1.0 + 0.03 * rng.standard_normal(len(TractShape().upper_hz)))
+    shape = TractShape(
+        upper_hz=tuple(float(hz) for hz in np.sort(base)),
+        bandwidth=float(rng.uniform(0.85, 1.5)),
+        zero_hz=float(rng.uniform(4_000.0, 5_200.0)),
+        zero_depth=float(rng.uniform(0.0, 0.9)),
+    )
+    folds = FoldCharacter(
+        subharmonic_order=int(rng.choice((2, 3), p=(0.75, 0.25))),
+        modulation_chaos=chaos,
+        modulation_edge=float(rng.uniform(0.0, 1.0)),
+        rate_wander=float(rng.uniform(0.04, 0.2)),
+    )
+    has_vibrato = rng.uniform() < 0.35
+    return SpeakerSpec(
+        tract=shape,
+        vibrato_cents=float(rng.uniform(15.0, 90.0)) if has_vibrato else 0.0,
+        vibrato_hz=float(rng.uniform(4.5, 6.8)),
+        drift_cents=float(rng.uniform(2.0, 30.0)),
+        jitter_ratio=float(rng.uniform(0.002, 0.014)),
+        shimmer_db=float(rng.uniform(0.1, 0.6)),
+        creak_angle_rad=float(rng.uniform(0.1, 1.45)),
+        folds=folds,
+    )
+
+
+def _intonation(gesture: Gesture, speaker: SpeakerSpec, rng: np.random.Generator) -> Float64Array:
+    """The asked pitch with drift and vibrato -> [n_frames] Hz."""
+    n_frames = gesture.n_frames
+    cents = speaker.drift_cents * smooth_noise(rng, n_frames, _DRIFT_WIDTH_FRAMES)
+    if speaker.vibrato_cents > 0.0:
+        t_s = (np.arange(n_frames) + 0.5) / FRAME_RATE_HZ
+        turns = np.cumsum(speaker.vibrato_hz * (1.0 + 0.06 * smooth_noise(rng, n_frames, 20.0))) / FRAME_RATE_HZ
+        comes_and_goes = np.clip(0.6 + 0.5 * smooth_noise(rng, n_frames, 60.0), 0.0, 1.3) * np.clip(t_s / 0.4, 0.0, 1.0)
+        cents = cents + speaker.vibrato_cents * comes_and_goes * np.sin(2.0 * np.pi * turns)
+    return 440.0 * 2.0 ** ((gesture.lanes["pitch"] - 69.0) / 12.0 + cents / 1200.0)
+
+
+def _physical(gesture: Gesture, speaker: SpeakerSpec, rng: np.random.Generator) -> _Physical:
+    def physical(name: str) -> Float64Array:
+        return _beyond(lane(name).calibration, gesture.lanes[name])
+
+    index = np.clip(physical("fry"), 0.0, 0.95)
+    jitter = np.minimum(np.hypot(0.5 * index * np.sin(speaker.creak_angle_rad), speaker.jitter_ratio), 0.42)
+    subharmonic = np.clip(index * np.cos(speaker.creak_angle_rad), 0.0, 0.9)
+    hnr_db = np.minimum(physical("breathiness"), 30.0)
+    voicing = np.clip(1.0 - gesture.technique["whisper"], 0.0, 1.0)
+    breath = np.clip((gesture.lanes["breathiness"] - 0.8) / 0.3, 0.0, 1.0) * (gesture.technique["whisper"] > 0.02)
+    voicing = np.sqrt(np.clip(voicing * (1.0 - breath), 0.0, 1.0))
+    # Less voicing is less harmonic power: one true ratio for the label.
+    share = voicing**2 / (1.0 + 10.0 ** (-hnr_db / 10.0))
+    true_hnr_db = np.maximum(10.0 * np.log10(np.maximum(share, 1e-6) / np.maximum(1.0 - share, 1e-6)), -40.0)
+    return _Physical(
+        f0_hz=_intonation(gesture, speaker, rng),
+        hnr_db=true_hnr_db,
+        voicing=voicing,
+        roughness_depth=np.clip(physical("roughness"), 0.0, 0.75),
+        subharmonic_depth=subharmonic,
+        jitter_ratio=jitter,
+        fry_index=fry_index(subharmonic, jitter),
+        alpha_db=physical("tension"),
+        f1_hz=np.clip(physical("vowel_open"), _MIN_F1_HZ, _MAX_F1_HZ),
+        f2_hz=np.maximum(physical("vowel_front"), np.clip(physical("vowel_open"), 0.0, _MAX_F1_HZ) + 150.0),
+        formant_scale=np.clip(physical("tract"), 0.72, 1.35),
+    )
+
+
+def _source_frames(gesture: Gesture, physical: _Physical, speaker: SpeakerSpec) -> SourceFrames:
+    tension = np.clip(gesture.lanes["tension"], 0.0, 1.0)
+    creak = np.clip(physical.fry_index / 0.7, 0.0, 1.0)
+    rough = np.clip(physical.roughness_depth / 0.6, 0.0, 1.0)
+    return SourceFrames(
+        rate_hz=physical.f0_hz,
+        jitter_ratio=physical.jitter_ratio,
+        shimmer_db=speaker.shimmer_db + 1.8 * creak + 0.8 * rough,
+        subharmonic_depth=physical.subharmonic_depth,
+        roughness_depth=physical.roughness_depth,
+        roughness_rate_hz=gesture.roughness_rate_hz,
+        gating=0.75 * physical.voicing * (1.0 - 0.4 * np.clip(gesture.lanes["breathiness"], 0.0, 1.0)),
+        open_quotient=np.clip(0.85 - 0.45 * tension - 0.15 * creak, 0.25, 0.9),
+    )
+
+
+def _tract_frames(gesture: Gesture, physical: _Physical, source: SourceFrames, n_steps: int) -> TractFrames:
+    at = np.arange(n_steps) * float(STEP_SAMPLES)
+    breath = np.clip(gesture.lanes["breathiness"], 0.0, 1.0)
+    ingress = np.clip(gesture.lanes["ingress"], 0.0, 1.0)
+    creak = np.clip(physical.fry_index / 0.7, 0.0, 1.0)
+    frames = {
+        "f1_hz": physical.f1_hz,
+        "f2_hz": physical.f2_hz,
+        "formant_scale": physical.formant_scale,
+        # An open glottis drains the resonances; between the damped pulses of creak they die early as well.
+        "widening": 1.0 + 0.9 * breath + 0.8 * ingress + 0.5 * creak,
+        "rate_hz": np.clip(physical.f0_hz, 20.0, 2_200.0),
+        "open_quotient": source.open_quotient,
+        "alpha_db": physical.alpha_db,
+        "noise_alpha_db": physical.alpha_db + 5.0 * (1.0 - breath) * physical.voicing + 2.0 * ingress,
+        "ring_db": gesture.ring_db,
+        "ingress": ingress,
+    }
+    return TractFrames(**{name: at_positions(values, at) for name, values in frames.items()})
+
+
+def _controls(
+    gesture: Gesture, physical: _Physical, *, loudness_db: Float64Array, alpha_db: Float64Array, presence: Float64Array
+) -> dict[str, Float32Array]:
+    n_frames = gesture.n_frames
+    note = 69.0 + 12.0 * np.log2(physical.f0_hz / 440.0)
+    calibrated = {
+        "breathiness": physical.hnr_db,
+        "roughness": physical.roughness_depth,
+        "fry": physical.fry_index,
+        "tension": alpha_db,
+        "vowel_open": physical.f1_hz,
+        "vowel_front": physical.f2_hz,
+        "tract": physical.formant_scale,
+    }
+    values: dict[str, NDArray[np.floating]] = {
+        "pitch": np.clip(note, lane("pitch").minimum, lane("pitch").maximum),
+        "bend": np.zeros(n_frames),
+        "loudness": np.clip(loudness_db, lane("loudness").minimum, lane("loudness").maximum),
+        "ingress": np.clip(gesture.lanes["ingress"], 0.0, 1.0),
+        "presence": presence,
+        **{f"technique.{name}": gesture.technique[name] for name in TECHNIQUES},
+    }
+    for name, quantity in calibrated.items():
+        calibration = lane(name).calibration
+        assert calibration is not None
+        values[name] = to_lane(calibration, quantity)
+    return {name: np.asarray(values[name], dtype=np.float32) for name in LANE_IDS}
+
+
+def perform(gesture: Gesture, speaker: SpeakerSpec, n_samples: int, rng: np.random.Generator) -> SimulatedClip:
+    """Sing `gesture`, whose frames cover `n_samples`."""
+    physical = _physical(gesture, speaker, rng)
+    source = _source_frames(gesture, physical, speaker)
+    pulses, noise = render_source(source, speaker.folds, n_samples, rng)
+    voiced, turbulent = filter_source(
+        pulses, noise, _tract_frames(gesture, physical, source, n_steps_for(n_samples)), speaker.tract
+    )
+    blocks = block_centres(-(-n_samples // STEP_SAMPLES))
+    slowest_hz = at_positions(physical.f0_hz / np.where(physical.subharmonic_depth > 0.1, 2.0, 1.0), blocks)
+    slowest_hz = np.where(at_positions(physical.voicing, blocks) < 0.05, 200.0, slowest_hz)
+    mixed = mix_to_ratio(
+        voiced,
+        turbulent,
+        at_positions(_beyond(lane("breathiness").calibration, gesture.lanes["breathiness"]), blocks),
+        at_positions(physical.voicing, blocks),
+        slowest_hz,
+    )
+    audio, reached_db = to_loudness(mixed, at_positions(gesture.lanes["loudness"], blocks), slowest_hz)
+    opening = gate(gesture.lanes["presence"], n_samples, HOP_SAMPLES, _RAMP_SAMPLES)
+    audio = (audio * opening).astype(np.float32)
+
+    centres = (np.arange(gesture.n_frames) + 0.5) * HOP_SAMPLES
+    loudness_db = np.interp(centres, blocks, reached_db)
+    alpha_db = np.interp(centres, *alpha_ratio_db(audio))
+    controls = _controls(
+        gesture, physical, loudness_db=loudness_db, alpha_db=alpha_db, presence=gesture.lanes["presence"]
+    )
+    excitation = {
+        "roughness_depth": physical.roughness_depth,
+        "roughness_rate_hz": gesture.roughness_rate_hz,
+        "subharmonic_depth": physical.subharmonic_depth,
+        "jitter_ratio": physical.jitter_ratio,
+        "drift_cents": np.full(gesture.n_frames, speaker.drift_cents),
+    }
+    return SimulatedClip(
+        audio=audio,
+        controls=controls,
+        f0_hz=physical.f0_hz.astype(np.float32),
+        excitation={name: values.astype(np.float32) for name, values in excitation.items()},
+        voicing=physical.voicing.astype(np.float32),
+        hnr_db=physical.hnr_db.astype(np.float32),
+        technique={name: float(gesture.technique[name].mean()) for name in TECHNIQUES},
+        speaker=speaker,
+        kind=gesture.kind,
+    )
+
+
+def simulate_random(seed: int, duration_s: float, technique: str | None = None) -> SimulatedClip:
+    """A full random gesture of `duration_s`, mainly of `technique` when given; the same for the same arguments.
+
+    Raises UserError for an unknown technique, ValueError for a duration that holds no sample.
+    """
+    n_samples = round(duration_s * SAMPLE_RATE_HZ)
+    if n_samples < 1:
+        raise ValueError(f"a clip needs at least one sample: {duration_s} s")
+    rng = np.random.default_rng(np.random.SeedSequence([seed & (2**64 - 1), 0x51D]))
+    gesture = plan_gesture(rng, n_frames_for(n_samples), technique)
+    return perform(gesture, random_speaker(rng, chaos=gesture.chaos), n_samples, rng)
