@@ -21,30 +21,25 @@ OVERLAP_FRAMES = 2 * CONTEXT_FRAMES
 DECODER_FRAMES = DECODER_PAST_FRAMES + CELL_FRAMES + DECODER_FUTURE_FRAMES  # 96
 PITCH_FRAMES = 3 * CELL_FRAMES
 
-# A duration written as 4.1 s is 410 frames, not 411: what float rounding adds is far below this.
-_ROUNDING_FRAMES = 1e-6
+# 2.4 s begins cell 3 although 2.4 / 0.8 is a little below 3 in binary.
+_ROUNDING_CELLS = 1e-9
 # Cells behind the playhead are wanted half as urgently as those ahead of it: playing runs forwards.
 _BEHIND_COST = 2
 
 
 def n_samples_of(duration_s: float) -> int:
-    """Samples of a passage of `duration_s`."""
-    return round(duration_s * SAMPLE_RATE_HZ)
+    """Samples of a passage of `duration_s`, at least one."""
+    return max(round(duration_s * SAMPLE_RATE_HZ), 1)
 
 
-def n_frames_of(duration_s: float) -> int:
-    """Control frames that cover `duration_s`, the last one possibly partial."""
-    return math.ceil(duration_s * FRAME_RATE_HZ - _ROUNDING_FRAMES)
-
-
-def n_cells_of(duration_s: float) -> int:
-    """Cells that cover `duration_s`, the last one possibly partial."""
-    return -(-n_frames_of(duration_s) // CELL_FRAMES)
+def n_cells_of(n_samples: int) -> int:
+    """Cells that cover `n_samples`, the last one possibly partial."""
+    return -(-n_samples // CELL_SAMPLES)
 
 
 def cell_at(t_s: float) -> int:
     """The cell in which time `t_s` lies (negative before the start)."""
-    return math.floor(t_s / CELL_S + _ROUNDING_FRAMES)
+    return math.floor(t_s / CELL_S + _ROUNDING_CELLS)
 
 
 def window_start_frame(cell: int) -> int:
@@ -109,11 +104,16 @@ def assemble_latents(windows: Mapping[int, Float32Array], cell: int) -> Float32A
     if own.ndim != 2 or own.shape[1] != WINDOW_FRAMES:
         raise ValueError(f"window latents must be [latent_dim, {WINDOW_FRAMES}], not {own.shape}")
     blended = own.copy()
-    rising = fade_in()
-    falling = np.float32(1.0) - rising
     if cell - 1 in windows:
-        blended[:, :OVERLAP_FRAMES] = falling * windows[cell - 1][:, -OVERLAP_FRAMES:] + rising * own[:, :OVERLAP_FRAMES]
+        blended[:, :OVERLAP_FRAMES] = _cross_fade(windows[cell - 1], own)
     if cell + 1 in windows:
-        blended[:, -OVERLAP_FRAMES:] = falling * own[:, -OVERLAP_FRAMES:] + rising * windows[cell + 1][:, :OVERLAP_FRAMES]
+        blended[:, -OVERLAP_FRAMES:] = _cross_fade(own, windows[cell + 1])
     first = CONTEXT_FRAMES - DECODER_PAST_FRAMES
     return np.ascontiguousarray(blended[:, first : first + DECODER_FRAMES], dtype=np.float32)
+
+
+def _cross_fade(earlier: Float32Array, later: Float32Array) -> Float32Array:
+    """Latents of the 32 frames that two neighbouring windows share -> [latent_dim, 32]."""
+    rising = fade_in()
+    faded = (np.float32(1.0) - rising) * earlier[:, -OVERLAP_FRAMES:] + rising * later[:, :OVERLAP_FRAMES]
+    return faded.astype(np.float32, copy=False)

@@ -4,49 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from app.render.report import RenderReport
+from app.render.events import (
+    EngineFailed,
+    EngineReady,
+    Exported,
+    ExportFailed,
+    ExportProgress,
+    Extracted,
+    ExtractFailed,
+    Notice,
+    RenderCancelled,
+    RenderFailed,
+    RenderFinished,
+    RenderProgress,
+    RenderStarted,
+)
 from synth.spec import Float32Array
 
-if TYPE_CHECKING:
-    from app.state.passage import Passage
-
-
-@dataclass(frozen=True, slots=True)
-class EngineReady:
-    """The model is loaded. Comes again after the sampler process had to be restarted."""
-
-    device: str
-    weights_hash: str
-    load_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class EngineFailed:
-    """The model cannot be loaded (missing weights, say); everything but rendering works."""
-
-    message: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class RenderStarted:
-    """The sampler has taken up this request."""
-
-    request_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class RenderProgress:
-    """At most 20 a second. Cells that did not change count neither as done nor in the total."""
-
-    request_id: int
-    done_cells: int
-    total_cells: int
-    eta_s: float
-    realtime_factor: float  # seconds of passage rendered per second so far; 0 while unknown
+__all__ = [
+    "AudioChanged",
+    "DeviceLost",
+    "DevicesChanged",
+    "EngineFailed",
+    "EngineReady",
+    "Event",
+    "ExportFailed",
+    "ExportProgress",
+    "Exported",
+    "ExtractFailed",
+    "Extracted",
+    "Measured",
+    "MidiActivity",
+    "Notice",
+    "RenderCancelled",
+    "RenderFailed",
+    "RenderFinished",
+    "RenderProgress",
+    "RenderStarted",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +53,6 @@ class AudioChanged:
     request_id: int
     start_s: float
     end_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class RenderFinished:
-    """The whole passage can be heard."""
-
-    request_id: int
-    report: RenderReport
-
-
-@dataclass(frozen=True, slots=True)
-class RenderCancelled:
-    """Called off by `cancel()` or by a newer request. Every request ends in exactly one of finished/cancelled/failed."""
-
-    request_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class RenderFailed:
-    """This request cannot be rendered. `details` is for the log and a "details" button, empty for expected trouble."""
-
-    request_id: int
-    message: str
-    remedy: str
-    details: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,47 +69,6 @@ class Measured:
     voice_index: int = 0
     start_s: float = 0.0
     end_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class ExportProgress:
-    """An export under way, 0..1."""
-
-    path: Path
-    fraction: float
-    eta_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Exported:
-    """The file is complete. `note` is a remark for the user, such as an attenuation; usually empty."""
-
-    path: Path
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ExportFailed:
-    """No file was written; one that stood there before still does."""
-
-    message: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Extracted:
-    """A recording has become a passage."""
-
-    passage: Passage
-    path: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractFailed:
-    """The recording cannot be used."""
-
-    message: str
-    remedy: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +90,6 @@ class MidiActivity:
     kind: Literal["note_on", "note_off", "control", "bend", "pressure", "other"]
     number: int = 0  # MIDI note or controller
     value: float = 0.0  # velocity or controller 0..127; bend in semitones
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """Something the user should know, in one line; nothing is lost."""
-
-    message: str
-    remedy: str = ""
 
 
 Event = (

@@ -1,4 +1,4 @@
-"""The window's view of the instrument: what a panel may ask for. `Instrument` fulfils it; a test may hand in another."""
+"""The window's view of the instrument: what a panel may ask for. `Instrument` fulfils it."""
 
 from __future__ import annotations
 
