@@ -22,6 +22,8 @@ from synth.features.formants import measure_formants
 from synth.features.ingress import ingress_features, ingress_model, measure_ingress
 from synth.features.modulation import measure_modulation
 from synth.features.periodicity import (
+    BRIGHTENING,
+    FLATTENING,
     PERIODICITY_RATE_HZ,
     cycle_correlation,
     debias,
@@ -110,11 +112,12 @@ def _physical(audio_mono: Float32Array, track: F0Track, spectrum: Spectrum) -> t
     """Every physical measure, and the debiased cycle correlation [n_frames]."""
     n_frames = len(track.f0_hz)
     speech = resample(audio_mono, SAMPLE_RATE_HZ, PERIODICITY_RATE_HZ)
-    emphasised = pre_emphasise(speech)
-    raw_r, lag_samples = cycle_correlation(emphasised, track.f0_hz, follow_gain=True)
-    energy = np.mean(centred_windows(emphasised, n_frames, PERIODICITY_RATE_HZ, 480).astype(np.float64) ** 2, axis=1)
+    bright = pre_emphasise(speech, BRIGHTENING)
+    raw_r, lag_samples = cycle_correlation(bright, track.f0_hz, follow_gain=True)
+    energy = np.mean(centred_windows(bright, n_frames, PERIODICITY_RATE_HZ, 480).astype(np.float64) ** 2, axis=1)
     r = debias(smooth_correlation(raw_r, energy), track.f0_hz)
     jitter = jitter_ratio(lag_samples, raw_r, track.f0_hz, FRAME_RATE_HZ)
+    emphasised = pre_emphasise(speech, FLATTENING)
     modulation = measure_modulation(emphasised, track.f0_hz, track.voiced)
     apart = pulses_apart(emphasised, track.f0_hz, track.voiced)
     formants = measure_formants(audio_mono, n_frames, spectrum.loudness_db > STOPS_DB)

@@ -16,7 +16,7 @@ from swift_f0 import SwiftF0
 from synth.dsp.framing import frame_centres_samples, windows_at
 from synth.dsp.resampling import resample
 from synth.dsp.smoothing import fill_holes, moving_median
-from synth.features.periodicity import PERIODICITY_RATE_HZ, cycle_correlation, pre_emphasise
+from synth.features.periodicity import FLATTENING, PERIODICITY_RATE_HZ, cycle_correlation, pre_emphasise
 from synth.spec.audio import HOP_S, SAMPLE_RATE_HZ, n_frames_for
 
 Float32Array = NDArray[np.float32]
@@ -68,7 +68,7 @@ def track_f0(audio_mono: Float32Array) -> F0Track:
     tracker_hz, tracker_r = _track_cycles(speech, n_frames)
     voiced = confidence >= _SWIFT_VOICED
 
-    emphasised = pre_emphasise(speech)
+    emphasised = pre_emphasise(speech, FLATTENING)
     repeats, _ = cycle_correlation(emphasised, np.where(voiced, f0_hz, NEVER_VOICED_HZ))
     slower = voiced & (f0_hz < 110.0) & (tracker_hz < 0.7 * f0_hz) & (repeats < 0.35) & (tracker_r > 0.8)
     adopted = (slower | ~voiced) & _lasting(tracker_r >= _TRACKER_VOICED, tracker_hz)

@@ -30,6 +30,7 @@ _STRIDE_SAMPLES = _SPEECH_RATE_HZ // ENVELOPE_RATE_HZ
 _SLOW_WIDTH = 201  # 100 ms: the slow mean the modulation is relative to
 _WINDOW = 400  # 200 ms
 _N_FFT = 512
+_MEAN_FRAMES = 15
 _LOCKED_FRAMES = 41  # 400 ms: how long a component must keep step with F0 to count as a sub-harmonic
 _BESIDE_HZ = 4.0  # what lies beside a locked component is the floor it must exceed
 _LOCKED_RATIOS = (1.0 / 2.0, 1.0 / 3.0, 2.0 / 3.0)
@@ -126,12 +127,16 @@ def _dense(amplitude: NDArray[np.complex128], envelope_times: Float64Array) -> N
     return np.interp(envelope_times, index, amplitude.real) + 1j * np.interp(envelope_times, index, amplitude.imag)
 
 
-def _pair_mean(values: NDArray[np.complex128], weights: Float64Array) -> Float64Array:
-    """Weighted mean of Re(a conj(b)) over pairs of different bands. [n_bands, n] -> [n]"""
-    weighted = weights * values
-    own = np.sum(np.abs(weighted) ** 2, axis=0)
-    pairs = np.sum(weights, axis=0) ** 2 - np.sum(weights**2, axis=0)
-    return (np.abs(weighted.sum(axis=0)) ** 2 - own) / np.maximum(pairs, 1e-9)
+def _pair_mean(values: NDArray[np.complexfloating], weights: Float64Array) -> Float64Array:
+    """Weighted mean of Re(a conj(b)) over pairs of bands that do not touch. [n_bands, n, ...], [n_bands, n] -> [n, ...]
+
+    Neighbours overlap in their crossover: they share noise.
+    """
+    spread = weights.reshape(weights.shape + (1,) * (values.ndim - 2))
+    weighted = values * spread
+    shared = np.sum(np.abs(weighted) ** 2, axis=0) + 2.0 * np.sum((weighted[1:] * np.conj(weighted[:-1])).real, axis=0)
+    pairs = np.sum(spread, axis=0) ** 2 - np.sum(spread**2, axis=0) - 2.0 * np.sum(spread[1:] * spread[:-1], axis=0)
+    return (np.abs(weighted.sum(axis=0)) ** 2 - shared) / np.maximum(pairs, 1e-9)
 
 
 def _roughness(
@@ -140,16 +145,16 @@ def _roughness(
     """Depth and rate of what remains in 30-150 Hz. -> depth [n_frames], rate_hz [n_frames]"""
     n_frames = len(f0_hz)
     hann = np.hanning(_WINDOW + 2)[1:-1]
-    frequencies = np.arange(_N_FFT // 2 + 1) * ENVELOPE_RATE_HZ / _N_FFT
-    own = np.zeros((n_frames, len(frequencies)))
-    total = np.zeros((n_frames, len(frequencies)), dtype=np.complex128)
-    for band, weight in zip(bands, frame_weights, strict=True):
-        windows = centred_windows(band.astype(np.float32), n_frames, ENVELOPE_RATE_HZ, _WINDOW)
-        spectrum = np.fft.rfft(windows * hann, _N_FFT) * weight[:, None]
-        total += spectrum
-        own += np.abs(spectrum) ** 2
-    pairs = frame_weights.sum(axis=0) ** 2 - (frame_weights**2).sum(axis=0)
-    power = (np.abs(total) ** 2 - own) / np.maximum(pairs, 1e-9)[:, None]
+    frequencies = np.arange(int(160.0 * _N_FFT / ENVELOPE_RATE_HZ) + 1) * ENVELOPE_RATE_HZ / _N_FFT
+    spectra = np.stack(
+        [
+            np.fft.rfft(centred_windows(band.astype(np.float32), n_frames, ENVELOPE_RATE_HZ, _WINDOW) * hann, _N_FFT)[
+                :, : len(frequencies)
+            ]
+            for band in bands
+        ]
+    )
+    power = _pair_mean(spectra, frame_weights)
 
     share = frequencies / np.asarray(f0_hz, dtype=np.float64)[:, None]
     gain = np.maximum(np.abs(np.sinc(share)), 0.25)
@@ -159,8 +164,8 @@ def _roughness(
     power = power / gain**2 * edge * inside
     # Parseval: sum over positive bins of |X|^2 = (m^2 / 4) * sum of squares of the window * N_FFT.
     scale = 4.0 / (np.sum(hann**2) * _N_FFT)
-    energy = np.maximum(power.sum(axis=1), 0.0) * scale
-    depth = np.sqrt(hann_mean(energy, 5))
+    # Products of noise are as often negative as positive: they cancel in the mean, not once clipped.
+    depth = np.sqrt(np.maximum(hann_mean(power.sum(axis=1) * scale, _MEAN_FRAMES), 0.0))
     log_frequencies = np.log(np.maximum(frequencies, 1.0))
     positive = np.maximum(power, 0.0) ** 1.5  # the summit, not the skirt
     centroid = np.exp(positive @ log_frequencies / np.maximum(positive.sum(axis=1), 1e-20))

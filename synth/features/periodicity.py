@@ -18,20 +18,25 @@ Float64Array = NDArray[np.float64]
 
 PERIODICITY_RATE_HZ = 16_000
 LAG_SEARCH = 0.15
+FLATTENING = 0.95
+# What breathiness is heard in: with less the lowest harmonics drown the breath, with more a dark voice's room noise
+# is breath (measured: sung notes and whispers are furthest apart here).
+BRIGHTENING = 0.8
 
 _SHORTEST_WINDOW_SAMPLES = 112  # 7 ms
-_WINDOW_PERIODS = 0.8
+_WINDOW_PERIODS = 1.0
 _UPSAMPLING = 4
 _CHUNK_FRAMES = 500
 _WINDOW_CLASSES_PER_OCTAVE = 3
 _LOWEST_HNR_DB = -12.0
 _HIGHEST_HNR_DB = 40.0
+_NOISE_BIAS = 1.6
 
 
-def pre_emphasise(speech: Float32Array) -> Float32Array:
-    """First difference with a zero at 0.95: about +6 dB an octave over the voice's range. [n] -> [n]"""
+def pre_emphasise(speech: Float32Array, zero: float) -> Float32Array:
+    """First difference with a zero at `zero`: FLATTENING undoes the voice's slope, BRIGHTENING half of it. [n] -> [n]"""
     emphasised = np.asarray(speech, dtype=np.float32).copy()
-    emphasised[1:] -= np.float32(0.95) * speech[:-1]
+    emphasised[1:] -= np.float32(zero) * speech[:-1]
     return emphasised
 
 
@@ -123,16 +128,16 @@ def _even_fast_length(length: int) -> int:
 
 
 def debias(r: Float64Array, f0_hz: NDArray[np.floating]) -> Float64Array:
-    """r minus what the best lag of pure noise reaches, stretched so that 1 stays 1. -> [n_frames] <= 1
+    """r without what the best lag of pure noise reaches: sqrt((r^2 - b^2) / (1 - b^2)). -> [n_frames] 0..1
 
-    The maximum of n independent correlations of N samples is about sqrt(2 ln n / N); the voice's colour after
-    pre-emphasis leaves about a third of the samples independent.
+    The square of the best of n correlations of N independent samples grows as ln(n) / N; the constants put whispered
+    words (whose resonances leave about a third of the samples independent) near 0 at any held F0.
     """
     periods = PERIODICITY_RATE_HZ / np.asarray(f0_hz, dtype=np.float64)
     independent = np.maximum(_WINDOW_PERIODS * periods, _SHORTEST_WINDOW_SAMPLES) / 3.0
     n_lags = np.maximum(2.0 * LAG_SEARCH * periods / 3.0, 1.5)
-    bias = np.minimum(np.sqrt(1.2 * np.log(n_lags) / independent), 0.6)
-    return (r - bias) / (1.0 - bias)
+    bias_squared = np.minimum(_NOISE_BIAS * (1.0 + np.log(n_lags)) / independent, 0.3)
+    return np.sqrt(np.maximum(np.maximum(r, 0.0) ** 2 - bias_squared, 0.0) / (1.0 - bias_squared))
 
 
 def smooth_correlation(r: Float64Array, energy: NDArray[np.floating]) -> Float64Array:
