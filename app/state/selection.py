@@ -180,9 +180,7 @@ def _put_points(
 ) -> tuple[Passage, frozenset[int]]:
     """Set a lane to `others` and `placed`; of two points closer than half a frame the placed one stays."""
     low, high = lane_range(lane_id)
-    inside = [
-        (min(max(t_s, 0.0), passage.duration_s), min(max(value, low), high)) for t_s, value in placed
-    ]
+    inside = [(min(max(t_s, 0.0), passage.duration_s), min(max(value, low), high)) for t_s, value in placed]
     times_s = [t_s for t_s, _ in inside]
     kept = [point for point in others if not _is_near(point[0], times_s)]
     merged = sorted([*kept, *inside])

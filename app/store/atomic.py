@@ -1,0 +1,95 @@
+"""Files replaced as a whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from synth.errors import UserError
+
+_REMEDIES: Final = {
+    errno.ENOSPC: "Free some space, or save elsewhere.",
+    errno.EDQUOT: "Free some space, or save elsewhere.",
+    errno.EROFS: "Save to a folder you may write to.",
+    errno.EACCES: "Save to a folder you may write to.",
+    errno.EPERM: "Save to a folder you may write to.",
+    errno.ENOENT: "Choose a folder that exists.",
+    errno.ENOTDIR: "Choose a folder that exists.",
+}
+
+
+def write_atomically(path: Path, content: bytes, *, keep_backup: bool = False) -> None:
+    """Replace `path` by `content`; on any failure the old file is as it was and nothing else is left.
+
+    keep_backup    the file replaced, if any, stays beside it as `name~`
+    Raises UserError on a read-only or full disk, or a folder that is not there.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes private files; a passage has the mode any new file would have, or keeps the one it had.
+        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        if keep_backup and path.exists():
+            _keep_backup(path)
+        temporary.replace(path)
+        temporary = None
+        _sync_folder(path.parent)
+    except OSError as fault:
+        remedy = _REMEDIES.get(fault.errno or 0, "Save elsewhere.")
+        raise UserError(f"{path} was not written: {fault.strerror or fault}.", remedy=remedy) from fault
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file. Raises UserError where it cannot be read."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as fault:
+        raise UserError(f"{path} cannot be read: {fault.strerror or fault}.", remedy="Check the path.") from fault
+
+
+def backup_path(path: Path) -> Path:
+    """Where the previous version of `path` is kept."""
+    return path.with_name(f"{path.name}~")
+
+
+def _keep_backup(path: Path) -> None:
+    """Link (or where links are unknown, copy) the present file aside, so that `path` itself never disappears."""
+    aside = path.with_name(f".{path.name}.backup.part")
+    with contextlib.suppress(FileNotFoundError):
+        aside.unlink()
+    try:
+        os.link(path, aside)
+    except OSError:
+        shutil.copy2(path, aside)
+    aside.replace(backup_path(path))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system can open folders."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
