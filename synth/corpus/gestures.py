@@ -182,7 +182,9 @@ def _write_phrase(
         "vowel_front": _trajectory(rng, n_frames, (-0.05, 1.05)),
         "tract": np.clip(anatomy + 0.08 * smooth_noise(rng, n_frames, 30.0), -OVERSHOOT, 1.0 + OVERSHOOT),
         "pitch": _melody(rng, n_frames, technique, float(np.clip(start_note, *habit.pitch))),
-        "ingress": np.full(n_frames, float(technique in ("modal", "breathy", "fry", "scream") and rng.uniform() < 0.06)),
+        "ingress": np.full(
+            n_frames, float(technique in ("modal", "breathy", "fry", "scream") and rng.uniform() < 0.06)
+        ),
     }
     # Effort shows: louder is brighter, within what the technique allows.
     effort = (lanes["loudness"] - np.mean(habit.loudness)) / (habit.loudness[1] - habit.loudness[0])
@@ -344,5 +346,3 @@ def plan_gesture(rng: np.random.Generator, n_frames: int, technique: str | None 
     chaos = float(rng.uniform(*HABITS[main].chaos))
     rate_hz = np.clip(_smoothed(draft.rate_hz, blend_frames), 30.0, 150.0)
     return Gesture(lanes, weights, rate_hz, _smoothed(draft.ring_db, blend_frames), chaos, kind)
-
-

@@ -17,6 +17,8 @@ from synth.corpus.gestures import Gesture, plan_gesture
 from synth.corpus.sim_level import alpha_ratio_db, block_centres, gate, mix_to_ratio, to_loudness
 from synth.corpus.vocal_tract import STEP_SAMPLES, TractFrames, TractShape, filter_source, n_steps_for
 from synth.corpus.voice_source import FoldCharacter, SourceFrames, at_positions, render_source, smooth_noise
+from synth.dsp.smoothing import hann_mean
+from synth.features.creak import fry_index
 from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES, SAMPLE_RATE_HZ, n_frames_for
 from synth.spec.calibration import to_lane
 from synth.spec.lanes import LANE_IDS, TECHNIQUES, Calibration, lane
@@ -25,7 +27,10 @@ Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 
 _RAMP_SAMPLES = 480
+_INDEX_OF_JITTER = 3.0  # what a period irregularity of 1 weighs in the creak index
+_APART_SLOW = 0.85  # how far voices die away between pulses at 40 Hz and below
 _DRIFT_WIDTH_FRAMES = 7.0
+_DRIFT_FRAMES = 31
 _MAX_F1_HZ, _MIN_F1_HZ = 1_050.0, 220.0
 
 
@@ -95,11 +100,6 @@ class _Physical:
     formant_scale: Float64Array
 
 
-def fry_index(subharmonic_depth: NDArray[np.floating], jitter_ratio: NDArray[np.floating]) -> Float64Array:
-    """The irregularity index the fry lane is calibrated in: sub-harmonic depth and twice the jitter, as a length."""
-    return np.hypot(subharmonic_depth, 2.0 * jitter_ratio)
-
-
 def _beyond(calibration: Calibration | None, lane_value: Float64Array) -> Float64Array:
     """Lane to physical unit, going on linearly outside 0..1."""
     assert calibration is not None
@@ -155,7 +155,8 @@ def _physical(gesture: Gesture, speaker: SpeakerSpec, rng: np.random.Generator) 
         return _beyond(lane(name).calibration, gesture.lanes[name])
 
     index = np.clip(physical("fry"), 0.0, 0.95)
-    jitter = np.minimum(np.hypot(0.5 * index * np.sin(speaker.creak_angle_rad), speaker.jitter_ratio), 0.42)
+    irregular = index * np.sin(speaker.creak_angle_rad) / _INDEX_OF_JITTER
+    jitter = np.minimum(irregular + speaker.jitter_ratio, 0.42)
     subharmonic = np.clip(index * np.cos(speaker.creak_angle_rad), 0.0, 0.9)
     hnr_db = np.minimum(physical("breathiness"), 30.0)
     voicing = np.clip(1.0 - gesture.technique["whisper"], 0.0, 1.0)
@@ -164,14 +165,17 @@ def _physical(gesture: Gesture, speaker: SpeakerSpec, rng: np.random.Generator) 
     # Less voicing is less harmonic power: one true ratio for the label.
     share = voicing**2 / (1.0 + 10.0 ** (-hnr_db / 10.0))
     true_hnr_db = np.maximum(10.0 * np.log10(np.maximum(share, 1e-6) / np.maximum(1.0 - share, 1e-6)), -40.0)
+    f0_hz = _intonation(gesture, speaker, rng)
+    # Below 75 Hz pulses are heard one by one: that alone is some creak.
+    apart = _APART_SLOW * np.clip((75.0 - f0_hz) / 35.0, 0.0, 1.0)
     return _Physical(
-        f0_hz=_intonation(gesture, speaker, rng),
+        f0_hz=f0_hz,
         hnr_db=true_hnr_db,
         voicing=voicing,
         roughness_depth=np.clip(physical("roughness"), 0.0, 0.75),
         subharmonic_depth=subharmonic,
         jitter_ratio=jitter,
-        fry_index=fry_index(subharmonic, jitter),
+        fry_index=fry_index(subharmonic, jitter, apart, share),
         alpha_db=physical("tension"),
         f1_hz=np.clip(physical("vowel_open"), _MIN_F1_HZ, _MAX_F1_HZ),
         f2_hz=np.maximum(physical("vowel_front"), np.clip(physical("vowel_open"), 0.0, _MAX_F1_HZ) + 150.0),
@@ -209,11 +213,22 @@ def _tract_frames(gesture: Gesture, physical: _Physical, source: SourceFrames, n
         "rate_hz": np.clip(physical.f0_hz, 20.0, 2_200.0),
         "open_quotient": source.open_quotient,
         "alpha_db": physical.alpha_db,
-        "noise_alpha_db": physical.alpha_db + 5.0 * (1.0 - breath) * physical.voicing + 2.0 * ingress,
+        # Turbulence beside a voice stays brighter than the voice; alone it takes all of the tension.
+        "noise_alpha_db": physical.alpha_db
+        + 0.6 * physical.voicing * (1.0 - 0.7 * breath) * np.maximum(-1.0 - physical.alpha_db, 2.0)
+        + 2.0 * ingress,
         "ring_db": gesture.ring_db,
         "ingress": ingress,
     }
     return TractFrames(**{name: at_positions(values, at) for name, values in frames.items()})
+
+
+def _drift_cents(f0_hz: Float64Array) -> Float64Array:
+    """RMS deviation of F0 from its own 300 ms mean, over 300 ms, as synth.features measures it -> [n_frames]."""
+    cents = 1200.0 * np.log2(f0_hz / 440.0)
+    residual = cents - hann_mean(cents, _DRIFT_FRAMES)
+    residual -= hann_mean(residual, _DRIFT_FRAMES)
+    return np.sqrt(np.maximum(hann_mean(np.clip(residual, -300.0, 300.0) ** 2, _DRIFT_FRAMES), 0.0))
 
 
 def _controls(
@@ -278,7 +293,7 @@ def perform(gesture: Gesture, speaker: SpeakerSpec, n_samples: int, rng: np.rand
         "roughness_rate_hz": gesture.roughness_rate_hz,
         "subharmonic_depth": physical.subharmonic_depth,
         "jitter_ratio": physical.jitter_ratio,
-        "drift_cents": np.full(gesture.n_frames, speaker.drift_cents),
+        "drift_cents": _drift_cents(physical.f0_hz),
     }
     return SimulatedClip(
         audio=audio,
