@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
@@ -124,7 +124,7 @@ def _run(
     records: dict[str, ClipRecord] = {}
     failures: list[str] = []
     started_s = time.monotonic()
-    outcomes = _in_processes(jobs, n_workers) if n_workers else ((job, _Outcome(job)) for job in jobs)
+    outcomes = _in_processes(jobs, n_workers) if n_workers else _in_this_process(jobs)
     stopped = False
     with contextlib.closing(outcomes):
         for job, outcome in outcomes:
@@ -152,17 +152,20 @@ def _run(
     return corpus
 
 
-class _Outcome:
-    """Looks like a Future; does the job when asked for its result."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def result(self) -> ClipRecord:
-        return run_job(self._job)
+Outcomes = Generator[tuple[Job, "Future[ClipRecord]"], None, None]
 
 
-def _in_processes(jobs: Sequence[Job], n_workers: int) -> Iterator[tuple[Job, Future[ClipRecord]]]:
+def _in_this_process(jobs: Sequence[Job]) -> Outcomes:
+    for job in jobs:
+        outcome: Future[ClipRecord] = Future()
+        try:
+            outcome.set_result(run_job(job))
+        except Exception as fault:
+            outcome.set_exception(fault)
+        yield job, outcome
+
+
+def _in_processes(jobs: Sequence[Job], n_workers: int) -> Outcomes:
     """Each job with its finished future, in the order they finish. Closing it early drops what has not begun."""
     context = multiprocessing.get_context("spawn")
     with _single_threaded_children(), ProcessPoolExecutor(n_workers, mp_context=context) as pool:
@@ -204,11 +207,11 @@ class _ProgressLines:
         if progress.elapsed_s < self._next_s and progress.done_clips < progress.total_clips:
             return
         self._next_s = progress.elapsed_s + self._every_s
-        print(
+        sys.stdout.write(
             f"{progress.done_clips}/{progress.total_clips} clips, {progress.done_audio_s / 60.0:.1f} min of audio, "
-            f"{progress.elapsed_s:.0f} s, about {progress.remaining_s:.0f} s left",
-            flush=True,
+            f"{progress.elapsed_s:.0f} s, about {progress.remaining_s:.0f} s left\n"
         )
+        sys.stdout.flush()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -231,11 +234,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.out, options.voices, options.simulated_minutes, options.seed, options.workers, lines
             )
     except UserError as trouble:
-        print(trouble, file=sys.stderr)
+        sys.stderr.write(f"{trouble}\n")
         return 1
     for problem in check_corpus(corpus):
-        print(problem)
-    print(f"{len(corpus.records)} clips in {options.out}")
+        sys.stdout.write(f"{problem}\n")
+    sys.stdout.write(f"{len(corpus.records)} clips in {options.out}\n")
     return 0
 
 

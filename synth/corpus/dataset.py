@@ -120,16 +120,17 @@ class ClipStore:
             result[name] = values if values.dtype == np.bool_ else values.astype(np.float32)
         self._silence_outside(result, inside)
         peak = np.maximum(np.abs(audio).max(axis=1), 1e-6)
-        gains_db = np.minimum(gains_db, np.maximum(20.0 * np.log10(_PEAK_LIMIT / peak), 0.0)).astype(np.float32)
-        _apply_gain(result, gains_db)
+        headroom_db = np.maximum(20.0 * np.log10(_PEAK_LIMIT / peak), 0.0)
+        applied_db = np.minimum(gains_db, headroom_db).astype(np.float32)
+        _apply_gain(result, applied_db)
         return result | {
-            "audio": audio * (10.0 ** (gains_db / 20.0)).astype(np.float32)[:, None],
+            "audio": audio * (10.0 ** (applied_db / 20.0)).astype(np.float32)[:, None],
             "technique": self._technique[clips],
             "is_real": np.array([self.records[clip].kind == "real" for clip in clips], dtype=np.bool_),
             "inside": inside,
             "clip": clips,
             "start_frame": np.asarray(starts, dtype=np.int64),
-            "gain_db": gains_db,
+            "gain_db": applied_db,
         }
 
     def _silence_outside(self, result: dict[str, NDArray[Any]], inside: NDArray[np.bool_]) -> None:

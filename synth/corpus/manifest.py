@@ -193,9 +193,9 @@ def split_families(sources: Sequence[tuple[str, str, float]]) -> dict[str, Split
 
 def _fill(families: list[str], duration_s: Mapping[str, float], result: dict[str, Split]) -> None:
     total_s = sum(duration_s[family] for family in families)
-    left_s = {split: share * total_s for split, share in REAL_SHARES.items()}
+    left_s: dict[Split, float] = {split: share * total_s for split, share in REAL_SHARES.items()}
     for family in families:
-        fits = [split for split, seconds in left_s.items() if seconds >= 0.5 * duration_s[family]]
+        fits: list[Split] = [split for split, seconds in left_s.items() if seconds >= 0.5 * duration_s[family]]
         split: Split = fits[0] if fits and len(families) > 1 else "train"
         if split != "train":
             left_s[split] -= duration_s[family]

@@ -143,7 +143,7 @@ def _measure_again(job: RefreshJob) -> ClipRecord:
 
 
 def true_track(clip: SimulatedClip) -> F0Track:
-    """The simulator's own F0 as a track: voiced where pulses sound, above the noise by no less than a listener needs."""
+    """The simulator's own F0 as a track: voiced where pulses sound, not buried in noise."""
     sings = clip.controls["presence"] > _SINGS
     voiced = sings & (clip.voicing > _PULSES_SOUND) & (clip.hnr_db > _LOWEST_AUDIBLE_HNR_DB)
     return F0Track(clip.f0_hz, (clip.voicing * sings).astype(np.float32), voiced)

@@ -196,9 +196,12 @@ def test_the_check_finds_what_is_wrong(built: tuple[Path, Path, list[BuildProgre
         "narrow": np.sin(np.arange(len(clip.audio)) * 0.05).astype(np.float32) * 0.3,
         "noisy": np.repeat([0.01, 1.0], [len(clip.audio) // 2, len(clip.audio) - len(clip.audio) // 2])
         * rng.normal(size=len(clip.audio)) * 0.1,
-        "unlicensed": clip.audio, "unattributed": clip.audio, "torn": clip.audio * 0.9, "silent lanes": clip.audio * 0.8,
+        "unlicensed": clip.audio, "unattributed": clip.audio,
+        "torn": clip.audio * 0.9, "silent lanes": clip.audio * 0.8,
     }  # fmt: skip
-    changes = {"unlicensed": {"licence": "", "consent": ""}, "unattributed": {"licence": "MIT"}, "torn": {"split": "test"}}
+    changes: dict[str, dict[str, object]] = {
+        "unlicensed": {"licence": "", "consent": ""}, "unattributed": {"licence": "MIT"}, "torn": {"split": "test"},
+    }  # fmt: skip
     records = []
     for name, sound in sounds.items():
         audio = to_int16(np.asarray(sound, dtype=np.float32))
@@ -216,7 +219,8 @@ def test_the_check_finds_what_is_wrong(built: tuple[Path, Path, list[BuildProgre
     for clip_id, message in (
         ("quiet", "nearly silent"), ("clipped", "clipped"), ("offset", "constant offset"), ("narrow", "bandwidth"),
         ("unlicensed", "no licence"), ("unlicensed", "nothing says"), ("unattributed", "MIT asks"),
-        ("unattributed", "the same sound"), ("torn", "its family"), ("silent-lanes", "lane loudness"), ("gone", "The clip"),
+        ("unattributed", "the same sound"), ("torn", "its family"), ("silent-lanes", "lane loudness"),
+        ("gone", "The clip"),
     ):  # fmt: skip
         assert any(name == clip_id and said.startswith(message) for name, said in found), (clip_id, message, words)
 
@@ -226,4 +230,4 @@ def test_bandwidth_is_where_the_sound_ends(edge_hz: float) -> None:
     spectrum = np.fft.rfft(np.random.default_rng(0).normal(size=96_000))
     spectrum[int(edge_hz * 2.0) :] = 0.0
     audio = np.fft.irfft(spectrum).astype(np.float32)
-    assert bandwidth_hz(audio) == pytest.approx(edge_hz, rel=0.03)
+    assert bandwidth_hz(audio) == pytest.approx(edge_hz, abs=300.0)
