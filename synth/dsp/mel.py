@@ -34,7 +34,7 @@ def mel_filterbank(n_bands: int, n_fft: int, sample_rate_hz: int, low_hz: float,
 
 
 def dct_matrix(n_bands: int, n_coefficients: int) -> Float32Array:
-    """Orthonormal DCT-II: log bands [n, n_bands] @ matrix -> cepstra [n, n_coefficients]. -> [n_bands, n_coefficients]"""
+    """Orthonormal DCT-II: log bands [n, n_bands] @ matrix -> cepstra. -> [n_bands, n_coefficients]"""
     band = np.arange(n_bands)[:, None] + 0.5
     matrix = np.cos(np.pi / n_bands * band * np.arange(n_coefficients)) * np.sqrt(2.0 / n_bands)
     matrix[:, 0] *= np.sqrt(0.5)

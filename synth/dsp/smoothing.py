@@ -17,9 +17,7 @@ def hann_mean(values: NDArray[np.floating], width: int) -> Float64Array:
     return weighted_hann_mean(values, np.ones(len(values)), width)
 
 
-def weighted_hann_mean(
-    values: NDArray[np.floating], weights: NDArray[np.floating], width: int
-) -> Float64Array:
+def weighted_hann_mean(values: NDArray[np.floating], weights: NDArray[np.floating], width: int) -> Float64Array:
     """Moving mean of `values` weighted by `weights` >= 0 and a Hann window of `width` (odd) values. [n] -> [n]"""
     kernel = np.hanning(width + 2)[1:-1]
     tiny = 1e-30

@@ -108,7 +108,9 @@ def analyse(
     return Analysis(n_frames, track, MappingProxyType(lanes), analysis.physical, analysis.mfcc)
 
 
-def _physical(audio_mono: Float32Array, track: F0Track, spectrum: Spectrum) -> tuple[dict[str, Float64Array], Float64Array]:
+def _physical(
+    audio_mono: Float32Array, track: F0Track, spectrum: Spectrum
+) -> tuple[dict[str, Float64Array], Float64Array]:
     """Every physical measure, and the debiased cycle correlation [n_frames]."""
     n_frames = len(track.f0_hz)
     speech = resample(audio_mono, SAMPLE_RATE_HZ, PERIODICITY_RATE_HZ)

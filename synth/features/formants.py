@@ -28,7 +28,7 @@ _SCALE_FRAMES = 101  # 1 s
 
 @dataclass(frozen=True, slots=True)
 class Formants:
-    """f1_hz [n_frames], f2_hz [n_frames], formant_scale [n_frames]: 1 for a 17.5 cm tract, above 1 for a shorter one."""
+    """f1_hz [n_frames], f2_hz [n_frames], formant_scale [n_frames]: 1 for a 17.5 cm tract, more if shorter."""
 
     f1_hz: Float64Array
     f2_hz: Float64Array

@@ -1,6 +1,6 @@
 """Inhaled or exhaled: a logistic classifier on the colour of the noise.
 
-The coefficients are data (ingress.json, beside this file), fitted by tools that measure their accuracy and write it there.
+The coefficients are data: ingress.json, beside this file.
 """
 
 from __future__ import annotations

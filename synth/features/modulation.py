@@ -8,6 +8,7 @@ band to band and vanishes from the products of different bands. So breath has no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,8 @@ _SLOW_WIDTH = 201  # 100 ms: the slow mean the modulation is relative to
 _WINDOW = 400  # 200 ms
 _N_FFT = 512
 _MEAN_FRAMES = 15
+_CHANCE = 0.06
+_FULL_FROM_HZ, _NOTHING_BELOW_HZ = 40.0, 28.0  # the slope keeps the onsets of syllables out
 _LOCKED_FRAMES = 41  # 400 ms: how long a component must keep step with F0 to count as a sub-harmonic
 _BESIDE_HZ = 4.0  # what lies beside a locked component is the floor it must exceed
 _LOCKED_RATIOS = (1.0 / 2.0, 1.0 / 3.0, 2.0 / 3.0)
@@ -51,9 +54,7 @@ class Modulation:
     subharmonic_depth: Float64Array
 
 
-def measure_modulation(
-    emphasised: Float32Array, f0_hz: NDArray[np.floating], voiced: NDArray[np.bool_]
-) -> Modulation:
+def measure_modulation(emphasised: Float32Array, f0_hz: NDArray[np.floating], voiced: NDArray[np.bool_]) -> Modulation:
     """Modulation of pre-emphasised speech [n] at 16 kHz with known f0_hz, voiced [n_frames].
 
     Nothing is locked to the F0 of an unvoiced frame: it is only interpolated.
@@ -87,7 +88,7 @@ def measure_modulation(
 
 
 def _band_envelopes(emphasised: Float32Array, f0_dense: Float64Array) -> tuple[list[Float64Array], Float64Array]:
-    """Relative one-period RMS envelopes. -> list of [n_envelope] (0 = at the slow mean), energies [n_bands, n_envelope]"""
+    """One-period RMS over its slow mean, minus 1. -> list of [n_envelope], energies [n_bands, n_envelope]"""
     n = len(emphasised)
     n_fft = 1 << int(np.ceil(np.log2(n + _SPEECH_RATE_HZ // 10)))
     spectrum = np.fft.rfft(emphasised, n_fft)
@@ -98,7 +99,7 @@ def _band_envelopes(emphasised: Float32Array, f0_dense: Float64Array) -> tuple[l
     stop = np.clip(centres + half + 0.5, 0.0, n)
     grid = np.arange(n + 1)
     bands, energies = [], []
-    for low_hz, high_hz in zip(_BAND_EDGES_HZ, _BAND_EDGES_HZ[1:], strict=False):
+    for low_hz, high_hz in pairwise(_BAND_EDGES_HZ):
         signal = np.fft.irfft(spectrum * (_rise(frequencies, low_hz) - _rise(frequencies, high_hz)), n_fft)[:n]
         total = np.concatenate(([0.0], np.cumsum(signal.astype(np.float64) ** 2)))
         power = (np.interp(stop, grid, total) - np.interp(start, grid, total)) / np.maximum(stop - start, 1.0)
@@ -115,7 +116,7 @@ def _rise(frequencies: Float32Array, edge_hz: float) -> Float32Array:
     return np.clip((frequencies - edge_hz + half) / (2.0 * half), 0.0, 1.0)
 
 
-def _locked(turned: NDArray[np.complex128], n_frames: int) -> NDArray[np.complex128]:
+def _locked(turned: NDArray[np.inexact], n_frames: int) -> NDArray[np.complex128]:
     """What of a demodulated envelope stands still over about 400 ms. [n_envelope] -> [n_frames]"""
     means = turned.reshape(n_frames, -1).mean(axis=1)
     return hann_mean(means.real, _LOCKED_FRAMES) + 1j * hann_mean(means.imag, _LOCKED_FRAMES)
@@ -154,13 +155,17 @@ def _roughness(
             for band in bands
         ]
     )
-    power = _pair_mean(spectra, frame_weights)
+    spread = frame_weights[:, :, None]
+    own = np.sum(np.abs(spread * spectra) ** 2, axis=0) / np.maximum(np.sum(spread**2, axis=0), 1e-9)
+    # What chance leaves in the products of this few bands and 200 ms: one standard deviation.
+    power = _pair_mean(spectra, frame_weights) - _CHANCE * own
 
     share = frequencies / np.asarray(f0_hz, dtype=np.float64)[:, None]
     gain = np.maximum(np.abs(np.sinc(share)), 0.25)
     low_hz, high_hz = ROUGHNESS_BAND_HZ
     edge = np.clip((_HIGHEST_PERIOD_SHARE - share) / 0.08, 0.0, 1.0)
-    inside = np.clip((frequencies - low_hz + 5.0) / 10.0, 0.0, 1.0) * np.clip((high_hz + 5.0 - frequencies) / 10.0, 0, 1)
+    inside = np.clip((frequencies - _NOTHING_BELOW_HZ) / (_FULL_FROM_HZ - _NOTHING_BELOW_HZ), 0.0, 1.0)
+    inside = inside * np.clip((high_hz + 5.0 - frequencies) / 10.0, 0.0, 1.0)
     power = power / gain**2 * edge * inside
     # Parseval: sum over positive bins of |X|^2 = (m^2 / 4) * sum of squares of the window * N_FFT.
     scale = 4.0 / (np.sum(hann**2) * _N_FFT)

@@ -34,7 +34,7 @@ _NOISE_BIAS = 1.6
 
 
 def pre_emphasise(speech: Float32Array, zero: float) -> Float32Array:
-    """First difference with a zero at `zero`: FLATTENING undoes the voice's slope, BRIGHTENING half of it. [n] -> [n]"""
+    """x[i] - zero * x[i - 1]: FLATTENING undoes the voice's slope, BRIGHTENING half of it. [n] -> [n]"""
     emphasised = np.asarray(speech, dtype=np.float32).copy()
     emphasised[1:] -= np.float32(zero) * speech[:-1]
     return emphasised
@@ -64,9 +64,7 @@ def cycle_correlation(
         for at in range(0, len(members), _CHUNK_FRAMES):
             chunk = members[at : at + _CHUNK_FRAMES]
             window = round(_SHORTEST_WINDOW_SAMPLES * 2 ** (max(int(size_class), 0) / _WINDOW_CLASSES_PER_OCTAVE))
-            r[chunk], lags[chunk] = _correlate(
-                emphasised, centres[chunk], periods[chunk], window, follow_gain
-            )
+            r[chunk], lags[chunk] = _correlate(emphasised, centres[chunk], periods[chunk], window, follow_gain)
     return r, lags
 
 
