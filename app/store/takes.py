@@ -131,7 +131,5 @@ def _audio_path(passage_path: Path, take: Take) -> Path:
 def _verified(path: Path, digest: str, name: str) -> bytes:
     content = read_bytes(path)
     if hashlib.sha256(content).hexdigest() != digest:
-        raise UserError(
-            f"Take {name!r}: {path.name} is not the file that was saved.", remedy="Restore it or remove it."
-        )
+        raise UserError(f"Take {name!r}: {path.name} is not the file that was saved.", remedy="Remove the take.")
     return content
