@@ -1,0 +1,102 @@
+"""The memory that window and sound server share: transport state one way, live blocks the other.
+
+Every field has one writer. The server's audio thread writes the transport; the window reads it at any time without
+asking. Live blocks are written by the window into a free slot and announced over the command pipe, which orders the
+memory; the audio thread frees the slot when the block has sounded.
+"""
+
+from __future__ import annotations
+
+from multiprocessing.shared_memory import SharedMemory
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from synth.spec.controls import Float32Array
+
+N_VOICES: Final = 24  # sixteen held notes and eight that fade
+N_SLOTS: Final = 64
+SLOT_FRAMES: Final = 38_400  # one cell of the render grid
+
+# Integer fields
+VERSION: Final = 0  # odd while the audio thread writes
+ACKNOWLEDGED: Final = 1  # serial of the last SetTransport that is carried out
+PLAYING: Final = 2
+PLAYHEAD: Final = 3  # frame of the clip that the next block starts with
+UNDER_RUNS: Final = 4
+FAULTS: Final = 5  # exceptions and non-finite blocks, replaced by silence
+MIXED_FRAMES: Final = 6  # since the start of the server
+HEARTBEAT: Final = 7  # counted by the server's control thread
+SOUNDING: Final = 8  # a device is open
+_N_INTS: Final = 16
+# Float fields
+MIXED_AT_S: Final = 0  # time.monotonic() of the last block
+PEAK_LEFT: Final = 1  # linear, decaying
+PEAK_RIGHT: Final = 2
+RMS_LEFT: Final = 3
+RMS_RIGHT: Final = 4
+LATENCY_S: Final = 5  # from mixing to the loudspeaker
+_N_FLOATS: Final = 16
+
+_N_BYTES: Final = 8 * (_N_INTS + _N_FLOATS + 2 * N_VOICES + N_SLOTS) + 4 * N_SLOTS * SLOT_FRAMES
+
+
+class SharedState:
+    """Views into one block of shared memory.
+
+    ints, floats     [16] transport, indexed by the names above
+    voice_notes      [N_VOICES] note id that sounds in each voice, 0 = free
+    voice_frames     [N_VOICES] frames of that note that have sounded
+    slot_busy        [N_SLOTS] 1 from announcement until it has sounded
+    slots            [N_SLOTS, SLOT_FRAMES] float32 mono
+    """
+
+    def __init__(self, memory: SharedMemory, *, is_owner: bool) -> None:
+        self._memory: SharedMemory | None = memory
+        self._is_owner = is_owner
+        self.name = memory.name
+        self._offset = 0
+        self.ints: npt.NDArray[np.int64] = self._take(_N_INTS, np.int64)
+        self.floats: npt.NDArray[np.float64] = self._take(_N_FLOATS, np.float64)
+        self.voice_notes: npt.NDArray[np.int64] = self._take(N_VOICES, np.int64)
+        self.voice_frames: npt.NDArray[np.int64] = self._take(N_VOICES, np.int64)
+        self.slot_busy: npt.NDArray[np.int64] = self._take(N_SLOTS, np.int64)
+        self.slots: Float32Array = self._take(N_SLOTS * SLOT_FRAMES, np.float32).reshape(N_SLOTS, SLOT_FRAMES)
+
+    @classmethod
+    def create(cls) -> SharedState:
+        """New, zeroed; the creator's close() deletes it."""
+        return cls(SharedMemory(create=True, size=_N_BYTES), is_owner=True)
+
+    @classmethod
+    def attach(cls, name: str) -> SharedState:
+        """The state another process created."""
+        return cls(SharedMemory(name=name), is_owner=False)
+
+    def close(self) -> None:
+        """Let go of the memory; no view may be used afterwards. Idempotent."""
+        memory, self._memory = self._memory, None
+        if memory is None:
+            return
+        empty = np.zeros(0)
+        self.ints = self.voice_notes = self.voice_frames = self.slot_busy = empty.astype(np.int64)
+        self.floats = empty
+        self.slots = empty.astype(np.float32).reshape(0, SLOT_FRAMES)
+        if self._is_owner:
+            memory.unlink()
+        memory.close()
+
+    def reset(self) -> None:
+        """Forget a server that has ended: nothing sounds, no slot is taken. The playhead and counters stay."""
+        self.ints[[VERSION, SOUNDING]] = 0
+        self.floats[[PEAK_LEFT, PEAK_RIGHT, RMS_LEFT, RMS_RIGHT, LATENCY_S]] = 0.0
+        self.voice_notes[:] = 0
+        self.voice_frames[:] = 0
+        self.slot_busy[:] = 0
+
+    def _take(self, count: int, dtype: npt.DTypeLike) -> npt.NDArray:
+        assert self._memory is not None
+        view = np.ndarray((count,), dtype=dtype, buffer=self._memory.buf, offset=self._offset)
+        self._offset += view.nbytes
+        return view
