@@ -51,6 +51,10 @@ class ExampleCommand(click.Command):
         super().__init__(*arguments, **settings)
         self.example = example
 
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The first sentence, whole: the terminal may wrap it."""
+        return super().get_short_help_str(limit=max(limit, 200))
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Example"):
             for line in self.example.splitlines():
