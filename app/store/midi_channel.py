@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-import mido
-
-from app.store.midi_time import TickClock
+from app.store.midi_time import MidiMessage, TickClock
 
 Event = tuple[float, float]  # (t_s, value)
+WHEEL_TOP = 8191.0  # the wheel's upper half is one step shorter than its lower half
 DEFAULT_BEND_RANGE = 2.0  # semitones, until RPN 0 says otherwise
 
 
@@ -39,7 +38,7 @@ class ChannelScore:
     hung: int = 0
 
 
-def read_channel(messages: Iterable[tuple[int, mido.Message]], clock: TickClock, end_tick: int) -> ChannelScore:
+def read_channel(messages: Iterable[tuple[int, MidiMessage]], clock: TickClock, end_tick: int) -> ChannelScore:
     """Follow one channel's messages (absolute ticks, ascending) to `end_tick`."""
     reader = _ChannelReader()
     for tick, message in messages:
@@ -58,7 +57,7 @@ class _ChannelReader:
         self._range_semitones, self._range_cents = int(DEFAULT_BEND_RANGE), 0
         self._parameter: list[int | None] = [None, None]  # RPN MSB and LSB; None: none, or an NRPN
 
-    def feed(self, t_s: float, message: mido.Message) -> None:
+    def feed(self, t_s: float, message: MidiMessage) -> None:
         if message.type == "note_on" and message.velocity > 0:
             note = PlayedNote(t_s, t_s, message.note, message.velocity)
             self.score.notes.append(note)
@@ -72,9 +71,7 @@ class _ChannelReader:
         elif message.type == "pitchwheel":
             self._wheel = message.pitch
             self._bend(t_s)
-        elif message.type == "aftertouch":
-            self._put("pressure", t_s, message.value)
-        elif message.type == "polytouch" and self._sounding.get(message.note):
+        elif message.type == "aftertouch" or (message.type == "polytouch" and self._sounding.get(message.note)):
             self._put("pressure", t_s, message.value)
         elif message.type == "program_change" and self.score.program is None:
             self.score.program = message.program
@@ -116,7 +113,7 @@ class _ChannelReader:
 
     def _bend(self, t_s: float) -> None:
         reach = self._range_semitones + self._range_cents / 100.0
-        semitones = self._wheel / (8192.0 if self._wheel < 0 else 8191.0) * reach
+        semitones = self._wheel / (8192.0 if self._wheel < 0 else WHEEL_TOP) * reach
         if semitones or self.score.bend:
             _set(self.score.bend, t_s, semitones)
 

@@ -19,6 +19,7 @@ from app.state.preset import Preset
 from app.state.resolve import resolve
 from app.store.atomic import write_atomically
 from app.store.midi_import import CC11_DEFAULT, UNIT_LANES
+from app.store.midi_time import MidiMessage
 from app.store.presets import load_preset
 from synth.spec.audio import HOP_S
 from synth.spec.controls import ControlFrames
@@ -29,7 +30,7 @@ CHUNK_FRAMES: Final = 6000  # resolved at a time
 _CHANNELS: Final = tuple(channel for channel in range(16) if channel != 9)  # 10 is the drums' elsewhere
 _CONTROL_OF: Final = {"cc1": 1, "cc2": 2, "cc74": 74}
 
-_Timed = tuple[float, int, mido.Message | mido.MetaMessage]  # seconds, rank among equals, message
+_Timed = tuple[float, int, MidiMessage]  # seconds, rank among equals, message
 
 
 def export_midi(passage: Passage, path: Path, preset_of: Callable[[str | None], Preset] = load_preset) -> None:
@@ -89,7 +90,7 @@ def _voice_events(passage: Passage, voice: Voice, preset: Preset, channel: int) 
     notes = voice.notes or _drawn_notes(chunks, preset)
     # Parameter 0, data entry: the bend range must be in force before the first bend.
     ranges = ((101, 0), (100, 0), (6, BEND_RANGE), (38, 0), (101, 127), (100, 127))
-    events = [(0.0, -9 + rank, _control(channel, *pair)) for rank, pair in enumerate(ranges)]
+    events: list[_Timed] = [(0.0, -9 + rank, _control(channel, *pair)) for rank, pair in enumerate(ranges)]
     keys = np.zeros(passage.n_frames)
     for index, note in enumerate(notes):
         key = round(note.note)
@@ -103,7 +104,8 @@ def _voice_events(passage: Passage, voice: Voice, preset: Preset, channel: int) 
             events.append((end_s, 1, mido.Message("note_off", channel=channel, note=key)))
     if notes:
         pitch = np.concatenate([chunk.values["pitch"] for chunk in chunks])
-        wheel = np.clip(np.rint((pitch - keys) / BEND_RANGE * 8191.0), -8192, 8191).astype(int)
+        turn = (pitch - keys) / BEND_RANGE
+        wheel = np.clip(np.rint(turn * np.where(turn < 0, 8192.0, 8191.0)), -8192, 8191).astype(int)
         events += _changes(wheel, 2, lambda value: mido.Message("pitchwheel", channel=channel, pitch=value))
     for source, lane_id in UNIT_LANES.items():
         if lane_id in voice.lanes:
@@ -113,7 +115,7 @@ def _voice_events(passage: Passage, voice: Voice, preset: Preset, channel: int) 
     return events
 
 
-def _control(channel: int, control: int, value: int) -> mido.Message:
+def _control(channel: int, control: int, value: int) -> MidiMessage:
     return mido.Message("control_change", channel=channel, control=control, value=value)
 
 
@@ -144,7 +146,7 @@ def _without(voice: Voice, lane_id: str) -> dict:
     return {other: curve for other, curve in voice.lanes.items() if other != lane_id}
 
 
-def _changes(steps: np.ndarray, rank: int, message: Callable[[int], mido.Message]) -> list[_Timed]:
+def _changes(steps: np.ndarray, rank: int, message: Callable[[int], MidiMessage]) -> list[_Timed]:
     """One message wherever the value of the frames changes, at the frame's beginning."""
     moved = np.flatnonzero(np.diff(steps)) + 1
     return [(float(frame) * HOP_S, rank, message(int(steps[frame]))) for frame in [0, *moved]]

@@ -1,18 +1,20 @@
 """A MIDI file becomes a passage: a voice for each track and channel, controllers become lanes.
 
-pitch bend -> bend (its range by RPN 0) · CC1 roughness · CC2 breathiness · CC11 x CC7 loudness · CC74 technique.growl ·
-channel and key pressure tension · program change n -> the n-th preset by id. A controller that never moves draws no lane.
+pitch bend -> bend (range by RPN 0) · CC1 roughness · CC2 breathiness · CC11 x CC7 loudness · CC74 technique.growl ·
+channel and key pressure tension · program change n -> the n-th preset by id. A controller never sent draws no lane.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import mido
+from mido.midifiles.meta import KeySignatureError
 
 from app.state.passage import MAX_DURATION_S, TIME_TOLERANCE_S, Lane, Note, Passage, Point, Voice, lane_range
 from app.state.preset import NEUTRAL_PRESET, Preset
@@ -20,7 +22,7 @@ from app.state.resolve import resolve
 from app.state.strokes import simplify
 from app.store.atomic import read_bytes
 from app.store.midi_channel import ChannelScore, Event, PlayedNote, read_channel
-from app.store.midi_time import TickClock, absolute_messages
+from app.store.midi_time import MidiMessage, TickClock, absolute_messages
 from app.store.presets import load_preset, read_shelf
 from synth.errors import UserError
 from synth.spec.audio import FRAME_RATE_HZ, HOP_S
@@ -67,7 +69,7 @@ def import_midi(path: Path, preset: Preset | None = None) -> MidiImport:
     voices: list[Voice] = []
     end_s = 0.0
     for track_index, track in enumerate(file.tracks):
-        channels: dict[int, list[tuple[int, mido.Message]]] = {}
+        channels: dict[int, list[tuple[int, MidiMessage]]] = {}
         end_tick, title = 0, ""
         for tick, message in absolute_messages(track):
             end_tick = tick
@@ -102,10 +104,8 @@ def _open(path: Path) -> mido.MidiFile:
         file = mido.MidiFile(path, clip=True)
     except EOFError as fault:
         raise UserError(f"{path.name} ends in the middle of a track.", remedy="Export or copy it again.") from fault
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as fault:
-        # mido raises whatever its parser stumbles over: KeySignatureError, IndexError, struct's ValueError...
-        raise UserError(f"{path.name} is a broken MIDI file: {fault}.", remedy="Export or copy it again.") from fault
-    except mido.midifiles.meta.KeySignatureError as fault:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, KeySignatureError, struct.error) as fault:
+        # mido raises whatever its parser stumbles over.
         raise UserError(f"{path.name} is a broken MIDI file: {fault}.", remedy="Export or copy it again.") from fault
     if file.type == 2:
         raise UserError(f"{path.name} holds independent sequences (type 2).", remedy="Export it as type 0 or 1.")
@@ -262,9 +262,8 @@ def _curve(events: list[Event], rest: float, first_note_s: float, *, span: float
     return Lane(simplify(points, tolerance=tolerance, max_points=len(points)))
 
 
-def _cut(lanes: dict[str, Lane] | object, duration_s: float) -> dict[str, Lane]:
+def _cut(lanes: Mapping[str, Lane], duration_s: float) -> dict[str, Lane]:
     """Controllers that still move after the last note has died away end with the passage."""
-    assert hasattr(lanes, "items")
     cut: dict[str, Lane] = {}
     for lane_id, curve in lanes.items():
         kept = [point for point in curve.points if point[0] <= duration_s + TIME_TOLERANCE_S]

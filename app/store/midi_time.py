@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from typing import Any
 
 import mido
 
 from app.state.passage import BPM_RANGE, MAX_DURATION_S, Tempo
 from synth.errors import UserError
 
+MidiMessage = Any  # mido sets the attributes of its messages at run time
 DEFAULT_TEMPO_US = 500_000  # per quarter: 120 bpm, until a file says otherwise
 
 
@@ -63,7 +65,7 @@ class TickClock:
         )
 
 
-def absolute_messages(track: mido.MidiTrack) -> Iterator[tuple[int, mido.Message | mido.MetaMessage]]:
+def absolute_messages(track: mido.MidiTrack) -> Iterator[tuple[int, MidiMessage]]:
     """(absolute tick, message) of one track."""
     tick = 0
     for message in track:
