@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from app.state.curves import Float64Array
 from app.state.passage import Note, Passage, Voice, frame_centres_s
-from app.state.preset import Preset, technique_lane_default
+from app.state.preset import DEFAULT_VELOCITY, Preset, technique_lane_default
 from synth.spec.audio import HOP_S
 from synth.spec.controls import ControlFrames, Float32Array
 from synth.spec.lanes import ACOUSTIC_LANES, LANES, TECHNIQUES, is_adapter_lane, lane
@@ -42,7 +42,8 @@ def resolve(passage: Passage, voice: Voice, preset: Preset, start_frame: int, n_
     for lane_id in _HABITUAL_LANES:
         values[lane_id] = drawn[lane_id] if lane_id in drawn else _undrawn(lane_id, preset, technique, n_frames)
     if "loudness" not in drawn and sounding is not None:
-        values["loudness"] += preset.loudness_for_velocity_db(0.0, sounding.velocity)
+        # Preset.loudness_for_velocity_db, for many notes at once.
+        values["loudness"] += preset.velocity_to_loudness_db * (sounding.velocity - DEFAULT_VELOCITY) / 127.0
     values["bend"] = drawn.get("bend", np.zeros(n_frames))
     values["pitch"] = _base_pitch(voice, preset, drawn, sounding, times_s) + values["bend"]
     values["presence"] = _presence(passage, voice, preset, drawn, times_s)

@@ -40,6 +40,9 @@ MAX_LAYERS: Final = 8  # voices made of one channel's chords
 LEGATO_OVERLAP_S: Final = 0.06  # played legato, not a chord
 SHORTEST_NOTE_S: Final = HOP_S
 RELEASE_ROOM_S: Final = 0.5  # after the last note, so that releases are heard
+HOLD_S: Final = 0.15  # a controller silent for longer was held, not moving
+TIME_DIGITS: Final = 6
+VALUE_DIGITS: Final = 4
 SIMPLIFY_TOLERANCE: Final = 0.3 / 127  # of a controller's range: no step of it is lost
 
 
@@ -182,8 +185,8 @@ def _notes(layer: list[PlayedNote], name: str, remarks: list[str]) -> tuple[Note
         while key > high:
             key -= 12.0
         folded += key != played.key
-        duration_s = max(played.end_s - played.start_s, SHORTEST_NOTE_S)
-        notes.append(Note(played.start_s, duration_s, key, min(max(played.velocity, 1), 127)))
+        duration_s = round(max(played.end_s - played.start_s, SHORTEST_NOTE_S), TIME_DIGITS)
+        notes.append(Note(round(played.start_s, TIME_DIGITS), duration_s, key, min(max(played.velocity, 1), 127)))
     if folded:
         remark = f"{name}: {folded} notes outside {low:g} to {high:g} were moved by octaves."
         if remark not in remarks:
@@ -255,11 +258,13 @@ def _curve(events: list[Event], rest: float, first_note_s: float, *, span: float
     if events[0][0] > first_note_s:
         points.append((0.0, rest))
     for t_s, value in events:
-        if points and t_s - points[-1][0] > 5 * HOP_S:
+        if points and t_s - points[-1][0] > HOLD_S:
             points.append((t_s - HOP_S, points[-1][1]))
         points.append((t_s, value))
-    tolerance = SIMPLIFY_TOLERANCE * abs(span)
-    return Lane(simplify(points, tolerance=tolerance, max_points=len(points)))
+    kept = simplify(points, tolerance=SIMPLIFY_TOLERANCE * abs(span), max_points=len(points))
+    # As a dictionary: two events may fall on one microsecond, and the later one stands.
+    rounded = {round(t_s, TIME_DIGITS): round(value, VALUE_DIGITS) for t_s, value in kept}
+    return Lane(tuple(rounded.items()))
 
 
 def _cut(lanes: Mapping[str, Lane], duration_s: float) -> dict[str, Lane]:

@@ -52,8 +52,8 @@ class TickClock:
 
     def _tempo_map(self, changes: dict[int, int], metres: dict[int, tuple[int, int]]) -> Tempo:
         """For the eye only: tempos beyond what the passage shows are limited; the seconds above are exact."""
-        points = {self.seconds(tick): 6e7 / tempo_us for tick, tempo_us in sorted(changes.items())}
-        shown = {self.seconds(tick): metre for tick, metre in sorted(metres.items())}
+        points = {round(self.seconds(tick), 6): round(6e7 / tempo_us, 4) for tick, tempo_us in sorted(changes.items())}
+        shown = {round(self.seconds(tick), 6): metre for tick, metre in sorted(metres.items())}
         low, high = BPM_RANGE
         return Tempo(
             tuple((t_s, min(max(bpm, low), high)) for t_s, bpm in points.items() if t_s <= MAX_DURATION_S),
