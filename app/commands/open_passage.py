@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +15,16 @@ MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".smf")
 
 
 def open_passage(path: Path, preset: str | None = None, seed: int | None = None) -> Passage:
-    """Read `path`; a MIDI file is sung with `preset`. Raises UserError."""
+    """Read `path`; what a MIDI file holds that a voice cannot do is said on standard error. Raises UserError."""
     from app.render.offline import with_overrides  # only commands that render need the rooms behind it
     from app.store.presets import load_preset
 
-    if preset is not None:
-        load_preset(preset)  # says which presets there are, before anything is read or loaded
-    if path.suffix.lower() in MIDI_SUFFIXES:
-        from app.store.midi_import import passage_from_midi
+    chosen = None if preset is None else load_preset(preset)
+    if path.suffix.lower() not in MIDI_SUFFIXES:
+        return with_overrides(load_passage(path), chosen, seed)
+    from app.store.midi_import import import_midi
 
-        return with_overrides(passage_from_midi(path, preset), None, seed)
-    return with_overrides(load_passage(path), preset, seed)
+    found = import_midi(path, chosen)
+    for remark in found.remarks:
+        sys.stderr.write(f"{path.name}: {remark}\n")
+    return with_overrides(found.passage, chosen, seed)

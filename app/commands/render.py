@@ -11,8 +11,8 @@ from app.commands.command import command as stridor_command
 from app.commands.terminal import ProgressLine, show
 
 if TYPE_CHECKING:
+    from app.render.renderer import Progress
     from app.render.report import RenderReport
-    from app.render.voice import Progress
 
 QUALITIES = click.Choice(["live", "draft", "final"])
 DEVICES = click.Choice(["auto", "cpu", "cuda"])
