@@ -50,7 +50,7 @@ HABITS: Final = MappingProxyType(
         "breathy": Habit((40, 76), (-46, -20), (0.45, 0.95), (-0.2, 0.06), (-0.2, 0.06), (0.05, 0.45)),
         "whisper": Habit((45, 70), (-55, -22), (1.0, 1.1), (-0.2, 0.15), (-0.2, 0.0), (0.45, 1.0)),
         "sigh": Habit((42, 78), (-46, -18), (0.35, 1.0), (-0.2, 0.1), (-0.2, 0.25), (0.05, 0.5)),
-        "fry": Habit((22, 48), (-46, -20), (0.05, 0.6), (-0.2, 0.3), (0.45, 1.1), (0.3, 0.75)),
+        "fry": Habit((19, 46), (-46, -20), (0.05, 0.6), (-0.2, 0.3), (0.45, 1.1), (0.3, 0.75)),
         "growl": Habit((33, 64), (-32, -11), (0.25, 0.85), (0.4, 1.1), (-0.1, 0.55), (0.45, 0.9), (38, 92), (2, 7)),
         "scream": Habit(
             (58, 92), (-26, -9), (0.3, 1.0), (0.3, 1.1), (-0.1, 0.5), (0.7, 1.1), (60, 150), (4, 11), (0.3, 0.8)
@@ -172,6 +172,8 @@ def _write_phrase(
     """Fill `span` with a phrase of `technique` -> its last note, where the next phrase may go on."""
     habit = HABITS[technique]
     n_frames = span.stop - span.start
+    if not habit.pitch[0] <= start_note <= habit.pitch[1]:
+        start_note = rng.uniform(*habit.pitch)
     lanes = {
         "loudness": _trajectory(rng, n_frames, habit.loudness),
         "breathiness": _trajectory(rng, n_frames, habit.breathiness),
@@ -181,7 +183,7 @@ def _write_phrase(
         "vowel_open": _trajectory(rng, n_frames, (0.3, 1.05) if technique in ("scream", "shout") else (-0.05, 1.05)),
         "vowel_front": _trajectory(rng, n_frames, (-0.05, 1.05)),
         "tract": np.clip(anatomy + 0.08 * smooth_noise(rng, n_frames, 30.0), -OVERSHOOT, 1.0 + OVERSHOOT),
-        "pitch": _melody(rng, n_frames, technique, float(np.clip(start_note, *habit.pitch))),
+        "pitch": _melody(rng, n_frames, technique, start_note),
         "ingress": np.full(
             n_frames, float(technique in ("modal", "breathy", "fry", "scream") and rng.uniform() < 0.06)
         ),
@@ -211,7 +213,7 @@ def _write_breath(rng: np.random.Generator, draft: _Draft, span: slice) -> None:
     swell = np.sin(np.pi * np.linspace(0.02, 0.98, n_frames) ** rng.uniform(0.6, 1.4))
     draft.lanes["loudness"][span] = rng.uniform(-50.0, -28.0) + 18.0 * (swell - 1.0)
     draft.lanes["breathiness"][span] = 1.0 + OVERSHOOT
-    draft.lanes["tension"][span] = rng.uniform(0.4, 1.0)
+    draft.lanes["tension"][span] = rng.uniform(0.7, 1.05)
     draft.lanes["vowel_open"][span] = rng.uniform(0.2, 0.9)
     draft.lanes["vowel_front"][span] = rng.uniform(0.1, 0.8)
     draft.lanes["ingress"][span] = float(rng.uniform() < 0.8)
@@ -330,7 +332,7 @@ def plan_gesture(rng: np.random.Generator, n_frames: int, technique: str | None 
 
     blend_frames = rng.uniform(2.5, 14.0) if kind == "natural" else rng.uniform(1.5, 4.0)
     lanes = {name: _smoothed(values, blend_frames) for name, values in draft.lanes.items()}
-    lanes["pitch"] = np.clip(_smoothed(draft.lanes["pitch"], rng.uniform(0.8, 4.0)), 16.0, 96.0)
+    lanes["pitch"] = np.clip(_smoothed(draft.lanes["pitch"], rng.uniform(0.8, 4.0)), 15.5, 96.0)
     # Attacks are faster than cross-fades.
     lanes["loudness"] = _smoothed(draft.lanes["loudness"], min(blend_frames, 2.5))
     lanes["loudness"] = np.clip(lanes["loudness"], lane("loudness").minimum, lane("loudness").maximum)

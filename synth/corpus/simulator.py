@@ -118,6 +118,7 @@ def random_speaker(rng: np.random.Generator, *, chaos: float) -> SpeakerSpec:
         bandwidth=float(rng.uniform(0.85, 1.5)),
         zero_hz=float(rng.uniform(4_000.0, 5_200.0)),
         zero_depth=float(rng.uniform(0.0, 0.9)),
+        top_hz=float(rng.uniform(8_000.0, 18_000.0)),
     )
     folds = FoldCharacter(
         subharmonic_order=int(rng.choice((2, 3), p=(0.75, 0.25))),

@@ -14,6 +14,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from synth.dsp.smoothing import hann_mean
 from synth.spec.audio import SAMPLE_RATE_HZ
 
 Float32Array = NDArray[np.float32]
@@ -42,6 +43,8 @@ _RING = np.exp(-0.5 * (np.log2(np.maximum(_BINS_HZ, 1.0) / 3_100.0) / 0.55) ** 2
 _ABOVE_F5 = 1.0 / (1.0 + (4_300.0 / np.maximum(_BINS_HZ, 1.0)) ** 6)
 _ABOVE_F5_DB_PER_DECADE = -120.0
 _N_SCALED = 3
+_SLOPE_STRIDE = 4
+_SLOPE_WIDTH = 9  # 180 ms
 _TURBULENCE_HZ = 350.0  # what turbulence lacks below
 
 
@@ -71,15 +74,20 @@ class TractFrames:
     ring_db: Float64Array
     ingress: Float64Array
 
+    def steps(self, part: slice) -> TractFrames:
+        """The steps of `part`."""
+        return TractFrames(**{name: getattr(self, name)[part] for name in self.__slots__})
+
 
 @dataclass(frozen=True, slots=True)
 class TractShape:
-    """One speaker's anatomy: F3..F12 at scale 1, relative bandwidth, and the zero of the piriform sinuses."""
+    """One speaker's anatomy: F3..F11 at scale 1, relative bandwidth, the piriform zero, and where losses set in."""
 
     upper_hz: tuple[float, ...] = (2_550.0, 3_500.0, 4_450.0, 5_450.0, 6_500.0, 7_500.0, 8_550.0, 9_600.0, 10_800.0)
     bandwidth: float = 1.0
     zero_hz: float = 4_700.0
     zero_depth: float = 0.6
+    top_hz: float = 11_000.0
 
 
 def _formants(frames: TractFrames, shape: TractShape) -> tuple[Float64Array, Float64Array]:
@@ -135,26 +143,40 @@ def _pulse_response(frames: TractFrames) -> NDArray[np.complex64]:
     return x / denominator
 
 
-def _side_response(shape: TractShape) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-    """Responses [n_bins] every sound passes, and only inhaled ones (sub-glottal pole-zero pairs).
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Constant responses [n_bins] of one speaker.
 
-    The first holds the piriform zero and the higher-pole correction (Fant 1960): a tube has formants without end, and
-    leaving out those above F11 would drop the top octave.
+    every       what every sound passes: the piriform zero, losses of the top octave, and the higher-pole correction
+                (Fant 1960): a tube has formants without end, and leaving out those above F11 would drop the top
+    inhaled     sub-glottal pole-zero pairs
+    turbulence  what turbulence lacks at the bottom
     """
+
+    every: NDArray[np.complex64]
+    inhaled: NDArray[np.complex64]
+    turbulence: NDArray[np.complex64]
+
+
+def _sides(shape: TractShape) -> _Sides:
     z = np.exp(-2j * np.pi * _BINS_HZ / SAMPLE_RATE_HZ)
 
     def section(hz: float, width_hz: float) -> NDArray[np.complex128]:
         radius = np.exp(-np.pi * width_hz / SAMPLE_RATE_HZ)
         return 1.0 - 2.0 * radius * np.cos(2.0 * np.pi * hz / SAMPLE_RATE_HZ) * z + (radius * z) ** 2
 
-    dip = section(shape.zero_hz, 250.0) / section(shape.zero_hz, 250.0 / (1.0 - 0.75 * shape.zero_depth))
+    every = section(shape.zero_hz, 250.0) / section(shape.zero_hz, 250.0 / (1.0 - 0.75 * shape.zero_depth))
     for hz in (500.0, 1_500.0, *shape.upper_hz):
         wide = section(hz, 1_500.0)
-        dip = dip * np.abs(wide / wide[0])
-    below = np.ones_like(dip)
+        every = every * np.abs(wide / wide[0])
+    every = every / (1.0 + 1j * _BINS_HZ / shape.top_hz) ** 2
+    inhaled = np.ones_like(every)
     for pole_hz, zero_hz in ((640.0, 780.0), (1_450.0, 1_650.0), (2_250.0, 2_450.0)):
-        below = below * section(zero_hz, 140.0) / section(pole_hz, 140.0)
-    return dip.astype(np.complex64), (below / below[0]).astype(np.complex64)
+        inhaled = inhaled * section(zero_hz, 140.0) / section(pole_hz, 140.0)
+    x = 1j * _BINS_HZ / _TURBULENCE_HZ
+    return _Sides(
+        every.astype(np.complex64), (inhaled / inhaled[0]).astype(np.complex64), (x / (1.0 + x)).astype(np.complex64)
+    )
 
 
 def _slope_for(power: Float32Array, alpha_db: Float64Array) -> Float64Array:
@@ -193,24 +215,33 @@ def _magnitude(slope_db: Float64Array, effort_db: Float32Array) -> Float32Array:
     return np.exp(np.float32(_NEPER_PER_DB) * decibels)
 
 
-def _responses(
-    frames: TractFrames, shape: TractShape, sides: tuple[NDArray[np.complex64], ...]
-) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
-    """Whole responses for pulses and for turbulence, sloped to their alpha ratios -> two [n_steps, n_bins]."""
-    every, inhaled, turbulence = sides
-    tract = _tract_response(frames, shape) * every[None, :]
+def _unsloped(
+    frames: TractFrames, shape: TractShape, sides: _Sides
+) -> tuple[NDArray[np.complex64], NDArray[np.complex64], Float32Array]:
+    """Responses for pulses and for turbulence before slope and effort, and the effort in dB; [n_steps, n_bins] each."""
+    tract = _tract_response(frames, shape) * sides.every[None, :]
     if frames.ingress.max() > 0.0:
-        tract *= 1.0 + frames.ingress[:, None].astype(np.float32) * (inhaled[None, :] - 1.0)
-    effort_db = _effort_db(frames)
-    effort = np.exp(2.0 * np.float32(_NEPER_PER_DB) * effort_db[:, _ALPHA_BINS])
+        tract *= 1.0 + frames.ingress[:, None].astype(np.float32) * (sides.inhaled[None, :] - 1.0)
     pulse = _pulse_response(frames)
     pulse *= tract
-    tract *= turbulence[None, :]
-    voiced_slope = _slope_for(_power_of(pulse) * effort * _comb(frames.rate_hz), frames.alpha_db)
-    noise_slope = _slope_for(_power_of(tract) * effort, frames.noise_alpha_db)
-    pulse *= _magnitude(voiced_slope, effort_db)
-    tract *= _magnitude(noise_slope, effort_db)
-    return pulse, tract
+    tract *= sides.turbulence[None, :]
+    return pulse, tract, _effort_db(frames)
+
+
+def _slopes(frames: TractFrames, shape: TractShape, sides: _Sides) -> tuple[Float64Array, Float64Array]:
+    """Slopes that give pulses and turbulence their alpha ratios -> two [n_steps], dB per octave.
+
+    They move slowly: a larynx knows nothing of which harmonic meets which formant just now.
+    """
+    n_steps = len(frames.rate_hz)
+    sparse = frames.steps(slice(None, None, _SLOPE_STRIDE))
+    pulse, tract, effort_db = _unsloped(sparse, shape, sides)
+    effort = np.exp(2.0 * np.float32(_NEPER_PER_DB) * effort_db[:, _ALPHA_BINS])
+    voiced = _slope_for(_power_of(pulse) * effort * _comb(sparse.rate_hz), sparse.alpha_db)
+    turbulent = _slope_for(_power_of(tract) * effort, sparse.noise_alpha_db)
+    at, sparse_at = np.arange(n_steps), np.arange(len(voiced)) * float(_SLOPE_STRIDE)
+    smooth = [np.interp(at, sparse_at, hann_mean(slope, _SLOPE_WIDTH)) for slope in (voiced, turbulent)]
+    return smooth[0], smooth[1]
 
 
 def _spectra(source: Float32Array, first_step: int, n_steps: int) -> NDArray[np.complex64]:
@@ -238,14 +269,14 @@ def filter_source(
     tail = (n_steps + 2) * STEP_SAMPLES - n_samples
     padded = [np.pad(source, (STEP_SAMPLES, tail)).astype(np.float32) for source in (pulses, noise)]
     out = np.zeros((2, n_steps + _FFT_STEPS, STEP_SAMPLES), dtype=np.float32)
-    x = 1j * _BINS_HZ / _TURBULENCE_HZ
-    sides = (*_side_response(shape), (x / (1.0 + x)).astype(np.complex64))
+    sides = _sides(shape)
+    slopes = np.stack(_slopes(frames, shape, sides))
     for first in range(0, n_steps, _CHUNK_STEPS):
-        count = min(_CHUNK_STEPS, n_steps - first)
-        part = TractFrames(
-            **{name: getattr(frames, name)[first : first + count] for name in TractFrames.__dataclass_fields__}
-        )
-        for stream, response in enumerate(_responses(part, shape, sides)):
+        part = slice(first, min(first + _CHUNK_STEPS, n_steps))
+        count = part.stop - first
+        pulse, tract, effort_db = _unsloped(frames.steps(part), shape, sides)
+        for stream, response in enumerate((pulse, tract)):
+            response *= _magnitude(slopes[stream, part], effort_db)
             response *= _spectra(padded[stream], first, count)
             blocks = scipy.fft.irfft(response, _FFT_SAMPLES, axis=1).reshape(count, _FFT_STEPS, STEP_SAMPLES)
             # The last steps of the circular result are the anticausal part: they belong before the window.
