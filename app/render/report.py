@@ -32,6 +32,7 @@ class RenderReport:
     first_sample_s: float  # from the start of the render until the first cell could be heard
     realtime_factor: float  # seconds of voice made anew (sampled or decoded) per second of work; 0 when nothing was
     peak_db: float  # dB re full scale of the mix, before any attenuation
+    load_s: float = 0.0  # loading the model, where the render had to wait for it
     attenuation_db: float = 0.0  # by how much a PCM file was turned down so as not to clip; 0 for float files
 
     def as_dict(self) -> dict[str, float | int | str]:

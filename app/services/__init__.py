@@ -22,6 +22,7 @@ from app.services.events import (
     RenderProgress,
     RenderStarted,
 )
+from app.services.instrument import Instrument
 from app.services.interface import InstrumentLike
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Exported",
     "ExtractFailed",
     "Extracted",
+    "Instrument",
     "InstrumentLike",
     "Measured",
     "MidiActivity",

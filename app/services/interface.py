@@ -10,7 +10,7 @@ from app.services.events import Event
 from synth.spec import Float32Array
 
 if TYPE_CHECKING:
-    from app.audio.client import DeviceInfo
+    from app.audio.messages import DeviceInfo
     from app.state.passage import Passage
     from app.state.preset import Preset
 
@@ -42,8 +42,8 @@ class InstrumentLike(Protocol):
         """Read-only [n_samples, 2] of the newest render, 48 kHz; zeros (or the previous render) where not yet made."""
         ...
 
-    def export(self, passage: Passage, path: Path, *, quality: str = "final") -> None:
-        """Render `passage` and write it to a .wav or .flac; `Exported` or `ExportFailed` follows."""
+    def export(self, passage: Passage, path: Path, *, quality: str = "final", stems: bool = False) -> None:
+        """Render `passage` and write a .wav or .flac (and one a voice); `Exported` or `ExportFailed` follows."""
         ...
 
     def extract(self, audio_path: Path) -> None:

@@ -1,0 +1,392 @@
+"""The sampler's work, one piece at a time, the most urgent first.
+
+One thread owns the engine: it takes commands, lives on `Worker.run`, and between any two sampler steps looks whether
+something more urgent has come in. Only reading a recording runs beside it, in a thread that never touches the engine.
+
+Urgency: live notes, the newest render, exports, measuring.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from app.render import events
+from app.render.cache import DISK_BUDGET_BYTES, MEMORY_BUDGET_BYTES, CellCache
+from app.render.clips import ClipShelf
+from app.render.exporting import ExportTask
+from app.render.grid import CELL_S, cell_at, n_samples_of
+from app.render.live_notes import LiveNotes
+from app.render.loading import EngineLoader, PresetLoader, load_engine, presets_of
+from app.render.measuring import StemMeasurer
+from app.render.messages import (
+    CancelRender,
+    CellsWritten,
+    ClipReady,
+    Command,
+    DropLive,
+    Export,
+    Extract,
+    LiveAudio,
+    LiveCell,
+    Quit,
+    Render,
+    Reply,
+)
+from app.render.renderer import RenderJob, RenderRequest
+from app.render.voice import EngineLike
+from app.state.passage import Passage
+from app.store.presets import load_preset
+from synth.errors import Cancelled, UserError
+
+_log = logging.getLogger(__name__)
+
+_REPORT_EVERY_S = 0.05
+# New audio takes over once this much from the playhead on is as asked; until then the last render is heard.
+_NEAR_S = 2.0
+
+
+class Disconnected(Exception):
+    """The other end of the pipe has gone: nobody wants this process any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Everything the sampler process is told when it starts. The loaders are named functions of importable modules."""
+
+    folder: Path  # for clips; the parent deletes it
+    cache_folder: Path | None
+    device: str = "auto"
+    n_threads: int | None = None
+    memory_bytes: int = MEMORY_BUDGET_BYTES
+    disk_bytes: int = DISK_BUDGET_BYTES
+    engine_loader: EngineLoader = load_engine
+    preset_loader: PresetLoader = load_preset
+    extractor: Callable[[Path], Passage] | None = None
+
+
+@dataclass(slots=True)
+class _Inbox:
+    """Commands that have arrived and wait."""
+
+    live: deque[LiveCell] = field(default_factory=deque)
+    dropped: list[DropLive] = field(default_factory=list)
+    renders: deque[Render | CancelRender] = field(default_factory=deque)
+    exports: deque[Export] = field(default_factory=deque)
+    extracts: deque[Extract] = field(default_factory=deque)
+    quit: bool = False
+
+    def put(self, command: Command) -> None:
+        match command:
+            case LiveCell():
+                self.live.append(command)
+            case DropLive():
+                kept = [] if command.ticket is None else [cell for cell in self.live if cell.ticket != command.ticket]
+                self.live = deque(kept)
+                self.dropped.append(command)
+            case Render() | CancelRender():
+                self.renders.append(command)
+            case Export():
+                self.exports.append(command)
+            case Extract():
+                self.extracts.append(command)
+            case Quit():
+                self.quit = True
+
+
+@dataclass(slots=True)
+class _Running:
+    """The render under way."""
+
+    command: Render
+    job: RenderJob
+    unreported: list[int] = field(default_factory=list)  # cells written since the last report
+    reported_s: float = 0.0
+
+
+class Worker:
+    """See the module. `run` returns when told to quit; raises Disconnected when there is nobody left to tell it."""
+
+    def __init__(self, connection: Connection, settings: WorkerSettings) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._send_lock = threading.Lock()  # extraction answers from its own thread
+        self._inbox = _Inbox()
+        self._shelf = ClipShelf(settings.folder)
+        self._measurer = StemMeasurer()
+        self._cache = CellCache(
+            settings.cache_folder,
+            memory_bytes=settings.memory_bytes,
+            disk_bytes=settings.disk_bytes,
+            on_trouble=lambda message, remedy: self._send(events.Notice(message, remedy)),
+        )
+        self._engine: EngineLike | None = None
+        self._engine_fault = UserError("The voice model is not loaded.")
+        self._live: LiveNotes | None = None
+        self._running: _Running | None = None
+        self._export: ExportTask | None = None
+        self._last_request_id = 0
+        self._can_measure = True
+
+    def run(self) -> None:
+        self._load_engine()
+        while not self._inbox.quit:
+            self._receive(wait=not self._has_work())
+            self._accept()
+            self._work()
+
+    # ---- the pipe
+
+    def _send(self, reply: Reply) -> None:
+        with self._send_lock:
+            try:
+                self._connection.send(reply)
+            except OSError as fault:
+                raise Disconnected from fault
+
+    def _receive(self, *, wait: bool) -> None:
+        """Take in what has arrived; with `wait`, at least one command."""
+        try:
+            while self._connection.poll(None if wait else 0):
+                self._inbox.put(self._connection.recv())
+                wait = False
+        except (EOFError, OSError) as fault:
+            raise Disconnected from fault
+
+    def _interrupted(self) -> bool:
+        """Asked between sampler steps: whether to leave the cell in hand for something more urgent."""
+        self._receive(wait=False)
+        return self._inbox.quit or bool(self._inbox.live or self._inbox.renders)
+
+    def _interrupted_live(self) -> bool:
+        self._receive(wait=False)
+        return self._inbox.quit or bool(self._inbox.dropped)
+
+    # ---- taking up commands
+
+    def _load_engine(self) -> None:
+        started_s = time.perf_counter()
+        try:
+            engine = self._settings.engine_loader(self._settings.device, self._settings.n_threads)
+        except UserError as fault:
+            self._engine_fault = fault
+            self._send(events.EngineFailed(fault.message, fault.remedy))
+            return
+        self._engine = engine
+        self._live = LiveNotes(engine, self._cache)
+        load_s = time.perf_counter() - started_s
+        self._send(events.EngineReady(engine.device_name, engine.weights_hash, load_s))
+
+    def _has_work(self) -> bool:
+        return bool(self._inbox.live or self._running or self._export or self._inbox.exports or self._has_unmeasured())
+
+    def _has_unmeasured(self) -> bool:
+        return self._can_measure and self._shelf.heard is not None and self._measurer.has_work(self._shelf.heard)
+
+    def _accept(self) -> None:
+        self._inbox.dropped.clear()
+        newest: Render | None = None
+        while self._inbox.renders:
+            command = self._inbox.renders.popleft()
+            if isinstance(command, Render):
+                if newest is not None:
+                    self._send(events.RenderCancelled(newest.request_id))
+                newest = command
+            elif newest is not None and newest.request_id == command.request_id:
+                self._send(events.RenderCancelled(command.request_id))
+                newest = None
+            elif self._running is not None and self._running.command.request_id == command.request_id:
+                self._call_off(keep_audio=True)
+        if newest is not None:
+            self._call_off(keep_audio=False)
+            self._start(newest)
+        while self._inbox.extracts:
+            path = self._inbox.extracts.popleft().path
+            threading.Thread(target=self._extract, args=(path,), name="extract", daemon=True).start()
+        if self._export is None and self._inbox.exports:
+            self._export = ExportTask(self._inbox.exports.popleft(), self._settings.folder)
+
+    def _start(self, command: Render) -> None:
+        self._last_request_id = command.request_id
+        passage = command.passage
+        try:
+            engine = self._need_engine()
+            presets = presets_of(passage, self._settings.preset_loader)
+            request = RenderRequest(passage, presets, command.quality, command.playhead_s)
+            clip = self._shelf.begin(n_samples_of(passage.duration_s), len(passage.voices))
+            self._running = _Running(command, RenderJob(engine, self._cache, request, clip))
+        except Exception as fault:
+            self._send(_render_failed(command.request_id, fault))
+            return
+        self._send(events.RenderStarted(command.request_id))
+
+    def _need_engine(self) -> EngineLike:
+        if self._engine is None:
+            raise self._engine_fault
+        return self._engine
+
+    def _call_off(self, *, keep_audio: bool) -> None:
+        if self._running is None:
+            return
+        if keep_audio:
+            self._publish(self._running)
+        self._report(self._running, even_if_early=True)
+        request_id, self._running = self._running.command.request_id, None
+        self._send(events.RenderCancelled(request_id))
+
+    # ---- working
+
+    def _work(self) -> None:
+        """Do the most urgent piece, or nothing."""
+        if self._inbox.quit:
+            return
+        if self._inbox.live:
+            self._sing_live(self._inbox.live.popleft())
+        elif self._running is not None:
+            self._render_piece(self._running)
+        elif self._export is not None:
+            self._export_piece(self._export)
+        elif self._has_unmeasured():
+            self._measure_piece()
+
+    def _sing_live(self, command: LiveCell) -> None:
+        try:
+            if self._live is None:
+                raise self._engine_fault
+            self._send(LiveAudio(command.ticket, command.cell_index, self._live.cell(command, self._interrupted_live)))
+        except Cancelled:
+            if not any(drop.ticket in (None, command.ticket) for drop in self._inbox.dropped):
+                self._inbox.live.appendleft(command)
+        except UserError as fault:
+            self._send(LiveAudio(command.ticket, command.cell_index, None, str(fault)))
+
+    def _render_piece(self, running: _Running) -> None:
+        job = running.job
+        try:
+            if not job.is_planned:
+                job.plan(self._interrupted)
+                if not running.command.has_audio and self._shelf.heard is None:
+                    self._publish(running)
+            if job.todo:
+                running.unreported.append(job.step(self._interrupted))
+            if self._is_near_done(running):
+                self._publish(running)
+            self._report(running, even_if_early=job.is_done)
+            if job.is_done:
+                self._running = None
+                self._send(events.RenderFinished(running.command.request_id, job.report()))
+        except Cancelled:
+            return
+        except Disconnected:
+            raise
+        except Exception as fault:
+            self._running = None
+            self._send(_render_failed(running.command.request_id, fault))
+
+    def _is_near_done(self, running: _Running) -> bool:
+        first = cell_at(running.command.playhead_s)
+        near = range(first, first + round(_NEAR_S / CELL_S) + 1)
+        # The most urgent cells stand last, so those near the playhead are the first to leave `todo`.
+        return not any(cell in near for cell in running.job.todo[-len(near) :])
+
+    def _publish(self, running: _Running) -> None:
+        clip = self._shelf.publish()
+        if clip is not None:
+            self._send(ClipReady(running.command.request_id, clip.mix_path, clip.n_samples))
+
+    def _report(self, running: _Running, *, even_if_early: bool) -> None:
+        now_s = time.monotonic()
+        if not even_if_early and now_s - running.reported_s < _REPORT_EVERY_S:
+            return
+        running.reported_s = now_s
+        progress = running.job.progress()
+        request_id = running.command.request_id
+        self._send(
+            events.RenderProgress(
+                request_id, progress.done_cells, progress.total_cells, progress.eta_s, progress.realtime_factor
+            )
+        )
+        if running.job.clip is self._shelf.heard:
+            for first, end in _runs(sorted(running.unreported)):
+                self._send(CellsWritten(request_id, first * CELL_S, end * CELL_S))
+            running.unreported.clear()
+
+    def _export_piece(self, task: ExportTask) -> None:
+        try:
+            done = task.step(self._need_engine(), self._cache, self._settings.preset_loader, self._interrupted)
+            for event in done:
+                self._send(event)
+            if task.is_done:
+                self._export = None
+        except Cancelled:
+            return
+        except Disconnected:
+            raise
+        except Exception as fault:
+            task.discard()
+            self._export = None
+            if not isinstance(fault, UserError):
+                _log.exception("export to %s failed", task.command.path)
+            message, remedy = _message_of(fault, "The export failed")
+            self._send(events.ExportFailed(message, remedy))
+
+    def _measure_piece(self) -> None:
+        clip = self._shelf.heard
+        if clip is None:
+            return
+        try:
+            span = self._measurer.measure_next(clip, self._last_request_id)
+        except Exception as fault:
+            _log.exception("measuring the render failed")
+            self._measurer.skip_next(clip)
+            self._can_measure = False
+            self._send(events.Notice(f"The rendered lanes cannot be measured ({fault}).", "The sound is not affected."))
+            return
+        if span is not None:
+            self._send(span)
+
+    def _extract(self, path: Path) -> None:
+        """Runs in a thread of its own."""
+        try:
+            try:
+                if self._settings.extractor is None:
+                    raise UserError("Recordings cannot be taken in here.")
+                reply: Reply = events.Extracted(self._settings.extractor(path), path)
+            except Exception as fault:
+                if not isinstance(fault, UserError):
+                    _log.exception("extracting %s failed", path)
+                message, remedy = _message_of(fault, f"{path.name} cannot be turned into a passage")
+                reply = events.ExtractFailed(message, remedy)
+            self._send(reply)
+        except Disconnected:
+            return
+
+
+def _runs(cells: list[int]) -> Iterator[tuple[int, int]]:
+    """Ascending cells as [first, end) stretches without gaps."""
+    start = 0
+    for index in range(1, len(cells) + 1):
+        if index == len(cells) or cells[index] != cells[index - 1] + 1:
+            yield cells[start], cells[index - 1] + 1
+            start = index
+
+
+def _message_of(fault: Exception, what: str) -> tuple[str, str]:
+    if isinstance(fault, UserError):
+        return fault.message, fault.remedy
+    return f"{what}: {fault or type(fault).__name__}.", "The log has the details."
+
+
+def _render_failed(request_id: int, fault: Exception) -> events.RenderFailed:
+    details = "" if isinstance(fault, UserError) else "".join(traceback.format_exception(fault))
+    if details:
+        _log.error("render %d failed: %s", request_id, details)
+    message, remedy = _message_of(fault, "The render failed")
+    return events.RenderFailed(request_id, message, remedy, details)

@@ -1,0 +1,297 @@
+"""The instrument as the window sees it: renders, sound, exports, live notes. Never waits.
+
+Runs in the window's process and belongs to its main thread. Torch lives in the sampler process, the sound card in the
+sound server; either may die and come back without the window losing anything.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from app.audio import messages as sound
+from app.audio.messages import DeviceInfo
+from app.render.grid import n_samples_of
+from app.render.messages import CellsWritten, ClipReady, Export, Extract, LiveAudio, MeasuredSpan, Render, Reply
+from app.render.renderer import QUALITIES
+from app.render.worker import WorkerSettings
+from app.services.events import (
+    AudioChanged,
+    DeviceLost,
+    DevicesChanged,
+    EngineFailed,
+    Event,
+    Exported,
+    ExportFailed,
+    Extracted,
+    ExtractFailed,
+    Notice,
+    RenderCancelled,
+    RenderFailed,
+    RenderFinished,
+)
+from app.services.link import SamplerDied, SamplerLink
+from app.services.measured import MeasuredCurves
+from app.services.parts import LiveLike, SoundLike
+from app.services.requests import RenderRequests
+from app.state.passage import Passage
+from app.state.preset import Preset
+from synth.spec import SAMPLE_RATE_HZ, Float32Array
+
+_log = logging.getLogger(__name__)
+
+_MAX_RESTARTS = 3
+_RESTART_WINDOW_S = 60.0
+
+
+class Instrument:
+    """See `InstrumentLike` for what each method does. Parts are handed in; the sampler process is its own."""
+
+    def __init__(
+        self,
+        *,
+        sound_client: SoundLike,
+        live: LiveLike,
+        settings: WorkerSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """settings.folder is where the folder for temporary audio is made; it is deleted by `close`."""
+        self._sound = sound_client
+        self._live = live
+        self._clock = clock
+        self._folder = Path(tempfile.mkdtemp(prefix="stridor-", dir=settings.folder))
+        self._link = SamplerLink(replace(settings, folder=self._folder))
+        self._requests = RenderRequests()
+        self._curves = MeasuredCurves()
+        self._events: list[Event] = []  # produced outside poll(), handed out by the next one
+        self._audio = _silence(0)
+        self._exports: deque[Path] = deque()  # asked for and not answered
+        self._extracts: list[Path] = []
+        self._restarts_s: deque[float] = deque()
+        self._gave_up = False
+        self._is_open = False
+
+    # ---- life
+
+    def start(self) -> None:
+        self._is_open = True
+        self._link.start()
+        self._sound.start()
+        self._live.start(self._link.post)
+
+    def close(self) -> None:
+        self._is_open = False
+        self._live.close()
+        self._link.close()
+        self._sound.close()
+        self._audio = _silence(0)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def poll(self) -> list[Event]:
+        for reply in self._link.take():
+            self._hear(reply)
+        self._events += self._sound_events()
+        self._events += self._live.poll()
+        has_audio = len(self._audio) > 0
+        due = self._requests.due(self._clock(), has_audio=has_audio) if self._is_open else None
+        if due is not None:
+            self._send_render(due)
+        events, self._events = self._events, []
+        return events
+
+    # ---- renders
+
+    def render(self, passage: Passage, *, quality: str = "draft", playhead_s: float = 0.0) -> int:
+        if quality not in QUALITIES:
+            raise ValueError(f"no quality {quality!r}")
+        request_id, replaced = self._requests.ask(passage, quality=quality, playhead_s=playhead_s, now_s=self._clock())
+        if replaced is not None:
+            self._events.append(RenderCancelled(replaced))
+        return request_id
+
+    def cancel(self) -> None:
+        waiting_id, command = self._requests.call_off()
+        if waiting_id is not None:
+            self._events.append(RenderCancelled(waiting_id))
+        if command is not None:
+            self._link.post(command)
+
+    def audio(self) -> Float32Array:
+        return self._audio
+
+    def export(self, passage: Passage, path: Path, *, quality: str = "final", stems: bool = False) -> None:
+        if self._gave_up:
+            self._events.append(ExportFailed("The sampler is not running.", "Save your work and start Stridor again."))
+            return
+        self._exports.append(path)
+        self._link.post(Export(passage, path, quality, stems))
+
+    def extract(self, audio_path: Path) -> None:
+        if self._gave_up:
+            self._events.append(ExtractFailed("The sampler is not running.", "Save your work and start Stridor again."))
+            return
+        self._extracts.append(audio_path)
+        self._link.post(Extract(audio_path))
+
+    def _send_render(self, command: Render) -> None:
+        if self._gave_up:
+            self._requests.ended(command.request_id)
+            self._events.append(
+                RenderFailed(
+                    command.request_id, "The sampler is not running.", "Save your work and start Stridor again.", ""
+                )
+            )
+            return
+        self._link.post(command)
+
+    # ---- what the sampler says
+
+    def _hear(self, reply: Reply | SamplerDied) -> None:
+        match reply:
+            case SamplerDied():
+                self._revive(reply)
+            case ClipReady():
+                self._take_clip(reply)
+            case CellsWritten():
+                self._events.append(AudioChanged(reply.request_id, reply.start_s, reply.end_s))
+            case MeasuredSpan():
+                self._events.append(self._curves.take(reply))
+            case LiveAudio():
+                self._live.hear(reply)
+            case _:
+                self._close_books(reply)
+                self._events.append(reply)
+
+    def _close_books(self, event: Event) -> None:
+        """Note that something asked for has been answered."""
+        match event:
+            case RenderFinished() | RenderCancelled() | RenderFailed():
+                self._requests.ended(event.request_id)
+            case Exported() | ExportFailed():
+                if self._exports:  # they are carried out, and answered, in the order of asking
+                    self._exports.popleft()
+            case Extracted() | ExtractFailed():
+                if self._extracts:
+                    self._extracts.pop()
+            case _:
+                pass
+
+    def _take_clip(self, ready: ClipReady) -> None:
+        try:
+            mapped = np.memmap(ready.path, dtype=np.float32, mode="r", shape=(ready.n_samples, 2))
+        except (OSError, ValueError):
+            # Replaced by a newer clip before it was looked at: that one is further down the queue.
+            _log.info("clip %s has already gone", ready.path)
+            return
+        self._audio = mapped
+        self._sound.set_clip(ready.path, ready.n_samples)
+        self._events.append(AudioChanged(ready.request_id, 0.0, ready.n_samples / SAMPLE_RATE_HZ))
+
+    def _revive(self, died: SamplerDied) -> None:
+        """Start the sampler again with what it was doing, unless it keeps dying."""
+        self._live.forget()
+        while self._exports:
+            self._events.append(
+                ExportFailed(f"{self._exports.popleft()} was not written: the sampler stopped.", "Export again.")
+            )
+        while self._extracts:
+            self._events.append(
+                ExtractFailed(f"{self._extracts.pop()} was not read: the sampler stopped.", "Try again.")
+            )
+        now_s = self._clock()
+        while self._restarts_s and now_s - self._restarts_s[0] > _RESTART_WINDOW_S:
+            self._restarts_s.popleft()
+        unfinished = self._requests.with_sampler
+        _log.warning("the sampler process ended with exit code %s", died.exit_code)
+        if len(self._restarts_s) >= _MAX_RESTARTS:
+            self._gave_up = True
+            self._events.append(
+                EngineFailed("The sampler keeps stopping and was not started again.", "Save your work and restart.")
+            )
+            if unfinished is not None:
+                self._send_render(unfinished)
+            return
+        self._restarts_s.append(now_s)
+        self._events.append(Notice("The sampler stopped unexpectedly and has been started again.", "Nothing is lost."))
+        self._link.start()
+        if unfinished is not None:
+            same_length = len(self._audio) == n_samples_of(unfinished.passage.duration_s)
+            self._link.post(replace(unfinished, has_audio=same_length))
+
+    # ---- sound
+
+    def _sound_events(self) -> list[Event]:
+        found: list[Event] = []
+        for event in self._sound.poll():
+            match event:
+                case sound.DeviceLost():
+                    found.append(DeviceLost(event.message))
+                case sound.DevicesChanged():
+                    found.append(DevicesChanged())
+                case sound.SoundNotice():
+                    found.append(Notice(event.message, event.remedy))
+                case sound.DeviceOpened():
+                    found.append(DevicesChanged())
+        return found
+
+    def play(self, start_s: float, loop: tuple[float, float] | None = None) -> None:
+        self._sound.play(start_s, loop)
+
+    def pause(self) -> None:
+        self._sound.pause()
+
+    @property
+    def playhead_s(self) -> float:
+        return self._sound.playhead_s
+
+    @property
+    def is_playing(self) -> bool:
+        return self._sound.is_playing
+
+    @property
+    def level_db(self) -> tuple[float, float]:
+        return self._sound.level_db
+
+    @property
+    def under_runs(self) -> int:
+        return self._sound.under_runs
+
+    def output_devices(self) -> list[DeviceInfo]:
+        return self._sound.devices()
+
+    def set_output_device(self, device_id: str | None) -> None:
+        self._sound.set_device(device_id)
+
+    # ---- live
+
+    def midi_inputs(self) -> list[str]:
+        return self._live.midi_inputs()
+
+    def set_midi_input(self, name: str | None) -> None:
+        self._live.set_midi_input(name)
+
+    def note_on(self, note: float, velocity: int) -> None:
+        self._live.note_on(note, velocity)
+
+    def note_off(self, note: float) -> None:
+        self._live.note_off(note)
+
+    def set_live_preset(self, preset: Preset) -> None:
+        self._live.set_preset(preset)
+
+    def panic(self) -> None:
+        self._live.panic()
+
+
+def _silence(n_samples: int) -> Float32Array:
+    silence = np.zeros((n_samples, 2), dtype=np.float32)
+    silence.flags.writeable = False
+    return silence
