@@ -20,7 +20,7 @@ FILE = click.Path(path_type=Path)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 def command(audio: Path, output: Path, preset: str | None, seed: int, as_json: bool) -> None:
     """Turn a recording into a passage: every lane measured and drawn, and the notes that were heard."""
-    from app.commands.extraction import passage_from_recording  # loads the pitch tracker
+    from app.commands.extraction import passage_from_recording  # `stridor --help` needs none of these rooms
     from app.render.offline import with_overrides
     from app.store.passages import PASSAGE_SUFFIX, save_passage
     from app.store.presets import load_preset

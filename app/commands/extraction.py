@@ -11,8 +11,6 @@ import numpy as np
 
 from app.render.files import read_audio
 from app.state.passage import Lane, Note, Passage, Voice, lane_range
-from synth.features.analysis import analyse
-from synth.features.extract import controls_from_analysis, drawn_lanes, notes_from_f0
 from synth.spec import SAMPLE_RATE_HZ, Float32Array
 
 # A note's loudness only matters where the loudness lane is erased: 12 dB between velocities 0 and 127 around 96.
@@ -28,6 +26,9 @@ def passage_from_recording(path: Path) -> Passage:
 
 def passage_from_audio(audio_mono: Float32Array, *, name: str) -> Passage:
     """The passage that sings mono audio [n_samples] at 48 kHz again; its one voice is called `name`."""
+    from synth.features.analysis import analyse  # loads the pitch tracker, which the window's process never needs
+    from synth.features.extract import controls_from_analysis, drawn_lanes, notes_from_f0
+
     analysis = analyse(audio_mono)
     duration_s = max(len(audio_mono) / SAMPLE_RATE_HZ, 0.01)
     controls = {
