@@ -45,6 +45,7 @@ _ABOVE_F5_DB_PER_DECADE = -120.0
 _N_SCALED = 3
 _SLOPE_STRIDE = 4
 _SLOPE_WIDTH = 9  # 180 ms
+_TAPER_HZ = 20_500.0
 _TURBULENCE_HZ = 350.0  # what turbulence lacks below
 
 
@@ -140,7 +141,7 @@ def _pulse_response(frames: TractFrames) -> NDArray[np.complex64]:
     denominator = np.empty(x.shape, dtype=np.complex64)
     denominator.real = 1.0 - x * x
     denominator.imag = -1.1 * x  # negative: the resonance grows towards closure, i.e. it is anticausal
-    return x / denominator
+    return np.complex64(-1j) * x / denominator
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,9 @@ def _sides(shape: TractShape) -> _Sides:
     for hz in (500.0, 1_500.0, *shape.upper_hz):
         wide = section(hz, 1_500.0)
         every = every * np.abs(wide / wide[0])
-    every = every / (1.0 + 1j * _BINS_HZ / shape.top_hz) ** 2
+    # Nothing may be left at Nyquist: a response that is not real there would ring for ever.
+    top = np.cos(0.5 * np.pi * np.clip((_BINS_HZ - _TAPER_HZ) / (_BINS_HZ[-1] - _TAPER_HZ), 0.0, 1.0)) ** 2
+    every = every * top / (1.0 + 1j * _BINS_HZ / shape.top_hz) ** 2
     inhaled = np.ones_like(every)
     for pole_hz, zero_hz in ((640.0, 780.0), (1_450.0, 1_650.0), (2_250.0, 2_450.0)):
         inhaled = inhaled * section(zero_hz, 140.0) / section(pole_hz, 140.0)
