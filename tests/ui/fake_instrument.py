@@ -1,0 +1,97 @@
+"""An instrument without processes or devices: records what it is asked and emits what a test puts in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from app.services import Event
+from app.state.passage import Passage
+from app.state.preset import Preset
+from synth.spec import SAMPLE_RATE_HZ, Float32Array
+
+
+@dataclass(frozen=True)
+class FakeDevice:
+    id: str
+    name: str
+
+
+class FakeInstrument:
+    """`queue` what poll() shall return; look at `rendered`, `played`, `notes` ... afterwards."""
+
+    def __init__(self) -> None:
+        self.queue: list[Event] = []
+        self.rendered: list[tuple[Passage, str]] = []
+        self.played: list[tuple[float, tuple[float, float] | None]] = []
+        self.notes: list[tuple[str, float]] = []
+        self.exported: list[tuple[Path, str]] = []
+        self.extracted: list[Path] = []
+        self.cancelled = 0
+        self.panics = 0
+        self.live_preset: Preset | None = None
+        self.output: str | None = "unset"
+        self.midi: str | None = "unset"
+        self.playhead_s = 0.0
+        self.is_playing = False
+        self.level_db = (-100.0, -100.0)
+        self.under_runs = 0
+        self.sound: Float32Array = np.zeros((SAMPLE_RATE_HZ, 2), dtype=np.float32)
+
+    def start(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def poll(self) -> list[Event]:
+        events, self.queue = self.queue, []
+        return events
+
+    def render(self, passage: Passage, *, quality: str = "draft", playhead_s: float = 0.0) -> int:
+        self.rendered.append((passage, quality))
+        return len(self.rendered)
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+    def audio(self) -> Float32Array:
+        return self.sound
+
+    def export(self, passage: Passage, path: Path, *, quality: str = "final") -> None:
+        self.exported.append((path, quality))
+
+    def extract(self, audio_path: Path) -> None:
+        self.extracted.append(audio_path)
+
+    def play(self, start_s: float, loop: tuple[float, float] | None = None) -> None:
+        self.played.append((start_s, loop))
+        self.playhead_s = start_s
+        self.is_playing = True
+
+    def pause(self) -> None:
+        self.is_playing = False
+
+    def output_devices(self) -> list[FakeDevice]:
+        return [FakeDevice("card", "Studio Card")]
+
+    def set_output_device(self, device_id: str | None) -> None:
+        self.output = device_id
+
+    def midi_inputs(self) -> list[str]:
+        return ["Controller"]
+
+    def set_midi_input(self, name: str | None) -> None:
+        self.midi = name
+
+    def note_on(self, note: float, velocity: int) -> None:
+        self.notes.append(("on", note))
+
+    def note_off(self, note: float) -> None:
+        self.notes.append(("off", note))
+
+    def set_live_preset(self, preset: Preset) -> None:
+        self.live_preset = preset
+
+    def panic(self) -> None:
+        self.panics += 1

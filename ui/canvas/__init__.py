@@ -1,0 +1,1 @@
+"""What is painted: the time axis, the strips along it, and their scaling."""

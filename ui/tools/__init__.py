@@ -1,0 +1,1 @@
+"""Editing tools as state machines: pointer in, preview and edits out. No Qt here."""
