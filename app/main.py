@@ -6,10 +6,11 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
-from app.commands.command import Stridor
+from app.commands.command import COMMANDS, Stridor
 from app.report import fault_of, line_for, set_up_logging
 from app.report.faults import EXIT_BAD_INPUT, EXIT_INTERRUPTED
 
@@ -19,10 +20,10 @@ _log = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. -> exit status: 0, 2 for what a person can mend, 1 for a mistake of ours, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    debug = "--debug" in words
-    log_file = set_up_logging("cli", debug=debug)
+    role = "cli" if COMMANDS.keys() & set(words) else "window"
+    log_file = set_up_logging(role, debug="--debug" in words)
     try:
-        status = _program().main(words, prog_name="stridor", standalone_mode=False)
+        status = _program().main(words, prog_name="stridor", standalone_mode=False, obj=log_file)
         return status if isinstance(status, int) else 0
     except click.exceptions.NoArgsIsHelpError as error:  # `stridor corpus` alone
         error.show()
@@ -51,6 +52,7 @@ def _program() -> click.Group:
     return Stridor(
         help="Stridor: draw or play a voice that screams, sighs, growls and whispers. Without a command: the window.",
         params=[
+            click.Option(["--open", "passage"], type=click.Path(path_type=Path), help="Open the window on this passage."),
             click.Option(["--debug"], is_flag=True, help="Log everything, also on the terminal."),
             click.Option(
                 ["--or-demo"],
@@ -64,11 +66,11 @@ def _program() -> click.Group:
 
 
 @click.pass_context
-def _without_command(context: click.Context, debug: bool, or_demo: bool) -> None:
+def _without_command(context: click.Context, passage: Path | None, debug: bool, or_demo: bool) -> None:
     if context.invoked_subcommand is None:
         from app.commands.window import open_window  # Qt takes its time to import; `--help` must not wait for it
 
-        context.exit(open_window(or_demo=or_demo))
+        context.exit(open_window(passage, or_demo=or_demo, log_file=context.obj))
 
 
 def _complain(line: str) -> None:
