@@ -44,12 +44,14 @@ from app.services.parts import LiveLike, SoundLike
 from app.services.requests import RenderRequests
 from app.state.passage import Passage
 from app.state.preset import Preset
+from synth.errors import UserError
 from synth.spec import SAMPLE_RATE_HZ, Float32Array
 
 _log = logging.getLogger(__name__)
 
 _MAX_RESTARTS = 3
 _RESTART_WINDOW_S = 60.0
+_GONE = ("The sampler is not running.", "Save your work and start Stridor again.")
 
 
 class Instrument:
@@ -67,7 +69,7 @@ class Instrument:
         self._sound = sound_client
         self._live = live
         self._clock = clock
-        self._folder = Path(tempfile.mkdtemp(prefix="stridor-", dir=settings.folder))
+        self._folder = _temporary_folder(settings.folder)
         self._link = SamplerLink(replace(settings, folder=self._folder))
         self._requests = RenderRequests()
         self._curves = MeasuredCurves()
@@ -129,14 +131,14 @@ class Instrument:
 
     def export(self, passage: Passage, path: Path, *, quality: str = "final", stems: bool = False) -> None:
         if self._gave_up:
-            self._events.append(ExportFailed("The sampler is not running.", "Save your work and start Stridor again."))
+            self._events.append(ExportFailed(*_GONE))
             return
         self._exports.append(path)
         self._link.post(Export(passage, path, quality, stems))
 
     def extract(self, audio_path: Path) -> None:
         if self._gave_up:
-            self._events.append(ExtractFailed("The sampler is not running.", "Save your work and start Stridor again."))
+            self._events.append(ExtractFailed(*_GONE))
             return
         self._extracts.append(audio_path)
         self._link.post(Extract(audio_path))
@@ -144,11 +146,7 @@ class Instrument:
     def _send_render(self, command: Render) -> None:
         if self._gave_up:
             self._requests.ended(command.request_id)
-            self._events.append(
-                RenderFailed(
-                    command.request_id, "The sampler is not running.", "Save your work and start Stridor again.", ""
-                )
-            )
+            self._events.append(RenderFailed(command.request_id, *_GONE, details=""))
             return
         self._link.post(command)
 
@@ -196,26 +194,17 @@ class Instrument:
         self._events.append(AudioChanged(ready.request_id, 0.0, ready.n_samples / SAMPLE_RATE_HZ))
 
     def _revive(self, died: SamplerDied) -> None:
-        """Start the sampler again with what it was doing, unless it keeps dying."""
+        """Start the sampler again with the render it was at, unless it keeps dying."""
+        _log.warning("the sampler process ended with exit code %s", died.exit_code)
         self._live.forget()
-        while self._exports:
-            self._events.append(
-                ExportFailed(f"{self._exports.popleft()} was not written: the sampler stopped.", "Export again.")
-            )
-        while self._extracts:
-            self._events.append(
-                ExtractFailed(f"{self._extracts.pop()} was not read: the sampler stopped.", "Try again.")
-            )
+        self._fail_what_died()
         now_s = self._clock()
         while self._restarts_s and now_s - self._restarts_s[0] > _RESTART_WINDOW_S:
             self._restarts_s.popleft()
         unfinished = self._requests.with_sampler
-        _log.warning("the sampler process ended with exit code %s", died.exit_code)
         if len(self._restarts_s) >= _MAX_RESTARTS:
             self._gave_up = True
-            self._events.append(
-                EngineFailed("The sampler keeps stopping and was not started again.", "Save your work and restart.")
-            )
+            self._events.append(EngineFailed("The sampler keeps stopping and was not started again.", _GONE[1]))
             if unfinished is not None:
                 self._send_render(unfinished)
             return
@@ -225,6 +214,14 @@ class Instrument:
         if unfinished is not None:
             same_length = len(self._audio) == n_samples_of(unfinished.passage.duration_s)
             self._link.post(replace(unfinished, has_audio=same_length))
+
+    def _fail_what_died(self) -> None:
+        while self._exports:
+            path = self._exports.popleft()
+            self._events.append(ExportFailed(f"{path} was not written: the sampler stopped.", "Export again."))
+        while self._extracts:
+            path = self._extracts.pop()
+            self._events.append(ExtractFailed(f"{path} was not read: the sampler stopped.", "Open it again."))
 
     # ---- sound
 
@@ -295,3 +292,13 @@ def _silence(n_samples: int) -> Float32Array:
     silence = np.zeros((n_samples, 2), dtype=np.float32)
     silence.flags.writeable = False
     return silence
+
+
+def _temporary_folder(parent: Path) -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="stridor-", dir=parent))
+    except OSError as fault:
+        raise UserError(
+            f"Temporary audio cannot be kept in {parent}: {fault.strerror or fault}.",
+            remedy="Free some space there, or set TMPDIR to another folder.",
+        ) from fault
