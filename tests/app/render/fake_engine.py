@@ -6,10 +6,14 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from app.render.files import read_audio
 from app.render.voice import never
+from app.state.passage import Note, Passage, Voice
+from app.state.preset import Preset
 from synth.errors import Cancelled, UserError
 from synth.spec import CELL_FRAMES, HOP_SAMPLES, SAMPLE_RATE_HZ, ControlFrames, Float32Array
 from synth.spec.audio import WINDOW_FRAMES
@@ -72,3 +76,16 @@ def load_fake_engine(device: str, n_threads: int | None) -> FakeEngine:
 def load_missing_engine(device: str, n_threads: int | None) -> FakeEngine:
     """An installation without weights."""
     raise UserError("The voice model is missing.", remedy="Install it again.")
+
+
+def load_fake_preset(preset_id: str) -> Preset:
+    """Knows "hoarse" and nothing else."""
+    if preset_id != "hoarse":
+        raise UserError(f"There is no preset {preset_id!r}.", remedy="Choose another.")
+    return Preset("hoarse", "Hoarse", lane_defaults={"roughness": 0.5})
+
+
+def extract_loudest(path: Path) -> Passage:
+    """A stand-in for the ears: one note as long as the file, or a broken file."""
+    audio = read_audio(path)
+    return Passage(len(audio) / SAMPLE_RATE_HZ, voices=(Voice(notes=(Note(0.0, len(audio) / SAMPLE_RATE_HZ, 60.0),)),))
