@@ -5,33 +5,28 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-import psutil
 import pytest
 import soundfile
 
-from app.audio.messages import DeviceInfo, DeviceLost, SoundEvent, SoundNotice
+from app.audio.messages import DeviceLost, SoundNotice
 from app.render.cache import CellCache
 from app.render.clip import Clip
 from app.render.grid import n_samples_of
-from app.render.messages import Command, DropLive, LiveAudio, LiveCell
+from app.render.messages import DropLive, LiveCell
 from app.render.renderer import Renderer, RenderRequest
-from app.render.worker import WorkerSettings
 from app.services import (
     AudioChanged,
     EngineFailed,
     EngineReady,
-    Event,
     Exported,
     ExportFailed,
     Extracted,
     ExtractFailed,
-    Instrument,
     InstrumentLike,
     Measured,
     Notice,
@@ -43,124 +38,12 @@ from app.services import (
 )
 from app.services import DeviceLost as WindowDeviceLost
 from app.state.passage import Lane, Note, Passage, Voice
-from app.state.preset import NEUTRAL_PRESET, Preset
+from app.state.preset import NEUTRAL_PRESET
 from tests.app.render.fake_engine import (
     FakeEngine,
-    extract_loudest,
-    load_fake_engine,
-    load_fake_preset,
     load_missing_engine,
 )
-
-PATIENCE_S = 40.0
-E = TypeVar("E")
-
-
-class FakeSound:
-    """Remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.clips: list[tuple[Path | None, int]] = []
-        self.events: list[SoundEvent] = []
-        self.closed = False
-        self.playhead_s = 0.0
-        self.is_playing = False
-        self.level_db = (-100.0, -100.0)
-        self.under_runs = 0
-
-    def start(self) -> None: ...
-    def close(self) -> None:
-        self.closed = True
-
-    def poll(self) -> Sequence[SoundEvent]:
-        events, self.events = self.events, []
-        return events
-
-    def set_clip(self, path: Path | None, n_samples: int) -> None:
-        self.clips.append((path, n_samples))
-
-    def play(self, start_s: float, loop: tuple[float, float] | None = None) -> None:
-        self.playhead_s, self.is_playing = start_s, True
-
-    def pause(self) -> None:
-        self.is_playing = False
-
-    def devices(self) -> list[DeviceInfo]:
-        return []
-
-    def set_device(self, device_id: str | None) -> None: ...
-
-
-class FakeLive:
-    """Passes on what a test wants to say to the sampler."""
-
-    def __init__(self) -> None:
-        self.post: Callable[[Command], None] = lambda command: None
-        self.heard: list[LiveAudio] = []
-        self.forgotten = 0
-
-    def start(self, post: Callable[[Command], None]) -> None:
-        self.post = post
-
-    def close(self) -> None: ...
-    def poll(self) -> Sequence[Event]:
-        return []
-
-    def hear(self, audio: LiveAudio) -> None:
-        self.heard.append(audio)
-
-    def forget(self) -> None:
-        self.forgotten += 1
-
-    def midi_inputs(self) -> list[str]:
-        return []
-
-    def set_midi_input(self, name: str | None) -> None: ...
-    def note_on(self, note: float, velocity: int) -> None: ...
-    def note_off(self, note: float) -> None: ...
-    def set_preset(self, preset: Preset) -> None: ...
-    def panic(self) -> None: ...
-
-
-class Bench:
-    """An instrument with its parts, and everything it has said."""
-
-    def __init__(self, folder: Path, **settings: object) -> None:
-        self.sound = FakeSound()
-        self.live = FakeLive()
-        self.events: list[Event] = []
-        base = WorkerSettings(
-            folder=folder,
-            cache_folder=None,
-            engine_loader=load_fake_engine,
-            preset_loader=load_fake_preset,
-            extractor=extract_loudest,
-        )
-        worker_settings = replace(base, **settings)  # pyright: ignore[reportArgumentType]
-        self.instrument = Instrument(sound_client=self.sound, live=self.live, settings=worker_settings)
-
-    def pump(self) -> None:
-        self.events += self.instrument.poll()
-        time.sleep(0.005)
-
-    def until(self, wanted: Callable[[], bool]) -> None:
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not wanted():
-            assert time.monotonic() < deadline_s, self.events
-            self.pump()
-
-    def wait_for(self, kind: type[E], n: int = 1) -> E:
-        """The n-th event of this kind."""
-        self.until(lambda: len(self.all(kind)) >= n)
-        return self.all(kind)[n - 1]
-
-    def all(self, kind: type[E]) -> list[E]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def sampler(self) -> psutil.Process:
-        pid = self.instrument._link.pid
-        assert pid is not None
-        return psutil.Process(pid)
+from tests.app.services.bench import Bench
 
 
 @pytest.fixture
