@@ -37,7 +37,11 @@ _TRACKER_SHORTEST_SAMPLES = 8  # 500 Hz
 _TRACKER_LONGEST_SAMPLES = 200  # 20 Hz
 _TRACKER_VOICED = 0.62  # noise of this band and window reaches 0.5 in one frame of a hundred
 _TRACKER_OCTAVE_COST = 0.12  # per octave of lag: two periods correlate as well as one, or a little better
-_PULSES_ALIKE = 0.78  # halves of a modal cycle correlate 0.6 at most (measured on sung notes from 73 Hz up)
+# How alike halves of a cycle must be to be pulses of their own. Those of modal cycles correlate 0.6 at most, 0.75 in
+# the lowest notes, whose resonances ring on (measured on sung notes from 73 Hz up).
+_RINGING_DECAY = 0.1
+_FASTEST_DOUBLED_HZ = 275.0  # above, half a cycle is too short for a resonance to be told from a pulse
+_PULSES_ALIKE = ((90.0, 0.8), (120.0, 0.7))
 _CHUNK_FRAMES = 1_000
 
 
@@ -156,13 +160,34 @@ def _prefer_pulses(emphasised: Float32Array, f0_hz: Float64Array, voiced: BoolAr
     That is period doubling (fry, growl): F0 stays the rate of the pulses, their alternation is a sub-harmonic.
     """
     for multiple in (2, 3):
-        candidates = np.flatnonzero(voiced & (f0_hz * multiple < 450.0))
+        candidates = np.flatnonzero(voiced & (f0_hz * multiple < _FASTEST_DOUBLED_HZ))
         if len(candidates) == 0:
             continue
         alike = np.zeros(len(f0_hz))
         alike[candidates] = cycle_correlation(emphasised, f0_hz * multiple)[0][candidates]
-        f0_hz = np.where(voiced & (moving_median(alike, 9) > _PULSES_ALIKE), f0_hz * multiple, f0_hz)
+        enough = np.interp(f0_hz, *np.transpose(_PULSES_ALIKE))
+        struck = moving_median(_evenness(emphasised, f0_hz * multiple), 9) > _RINGING_DECAY
+        f0_hz = np.where(voiced & struck & (moving_median(alike, 9) > enough), f0_hz * multiple, f0_hz)
     return f0_hz
+
+
+def _evenness(emphasised: Float32Array, f0_hz: Float64Array) -> Float64Array:
+    """Treble energy of a cycle over that of its neighbour (the lesser over the greater), where it is least. -> 0..1
+
+    A resonance that rings on looks like a pulse of its own, but its treble is gone. Cut in the middle of a pulse, any
+    two cycles are even: so the least of four cuts counts.
+    """
+    total = np.concatenate(([0.0], np.cumsum(np.diff(emphasised, prepend=np.float32(0.0)).astype(np.float64) ** 2)))
+    centres = frame_centres_samples(len(f0_hz), PERIODICITY_RATE_HZ).astype(np.float64)
+    period = PERIODICITY_RATE_HZ / f0_hz
+    index = np.arange(len(total))
+    least = np.ones(len(f0_hz))
+    for cut in (-0.5, -0.25, 0.0, 0.25):
+        places = (np.interp(centres + (cut + side) * period, index, total) for side in (-1.0, 0.0, 1.0))
+        before, at, after = places
+        first, second = at - before, after - at
+        least = np.minimum(least, np.minimum(first, second) / np.maximum(np.maximum(first, second), 1e-12))
+    return least
 
 
 def _refine(emphasised: Float32Array, f0_hz: Float64Array, voiced: BoolArray) -> Float64Array:

@@ -32,7 +32,8 @@ _SLOW_WIDTH = 201  # 100 ms: the slow mean the modulation is relative to
 _WINDOW = 400  # 200 ms
 _N_FFT = 512
 _MEAN_FRAMES = 15
-_CHANCE = 0.06
+_CHANCE = 0.015
+_MIRRORED = 0.4
 _FULL_FROM_HZ, _NOTHING_BELOW_HZ = 40.0, 28.0  # the slope keeps the onsets of syllables out
 _LOCKED_FRAMES = 41  # 400 ms: how long a component must keep step with F0 to count as a sub-harmonic
 _BESIDE_HZ = 4.0  # what lies beside a locked component is the floor it must exceed
@@ -44,7 +45,8 @@ _HIGHEST_PERIOD_SHARE = 0.78  # modulation nearer to F0 than this is gone from a
 class Modulation:
     """Per frame.
 
-    roughness_depth    [n_frames] >= 0; a sinusoidal modulation of depth m reads about m
+    roughness_depth    [n_frames] >= 0; a sinusoidal modulation of depth m reads 0.8-1 m, up to 1.3 m where F0 is
+                       below 150 Hz (its mirror image in the cycles counts as well)
     roughness_rate_hz  [n_frames] 30..150; DEFAULT_RATE_HZ where there is next to none
     subharmonic_depth  [n_frames] 0..1: s where every second (or third) cycle has amplitude 1 - s
     """
@@ -157,13 +159,15 @@ def _roughness(
     )
     spread = frame_weights[:, :, None]
     own = np.sum(np.abs(spread * spectra) ** 2, axis=0) / np.maximum(np.sum(spread**2, axis=0), 1e-9)
-    # What chance leaves in the products of this few bands and 200 ms: one standard deviation.
+    # What chance leaves in the products of this few bands and 200 ms.
     power = _pair_mean(spectra, frame_weights) - _CHANCE * own
 
     share = frequencies / np.asarray(f0_hz, dtype=np.float64)[:, None]
     gain = np.maximum(np.abs(np.sinc(share)), 0.25)
     low_hz, high_hz = ROUGHNESS_BAND_HZ
     edge = np.clip((_HIGHEST_PERIOD_SHARE - share) / 0.08, 0.0, 1.0)
+    # Cycles sample their modulation: what lies above F0 / 2 has a mirror image below, and the other way round.
+    edge = edge * np.clip(1.0 - (share - 0.48) / 0.08, _MIRRORED, 1.0)
     inside = np.clip((frequencies - _NOTHING_BELOW_HZ) / (_FULL_FROM_HZ - _NOTHING_BELOW_HZ), 0.0, 1.0)
     inside = inside * np.clip((high_hz + 5.0 - frequencies) / 10.0, 0.0, 1.0)
     power = power / gain**2 * edge * inside
