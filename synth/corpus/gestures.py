@@ -313,7 +313,8 @@ def _independent(rng: np.random.Generator, n_frames: int, technique: str | None,
 def _smoothed(values: Float64Array, width_frames: float) -> Float64Array:
     half = max(int(np.ceil(3.0 * width_frames)), 1)
     kernel = np.exp(-0.5 * (np.arange(-half, half + 1) / width_frames) ** 2)
-    return np.convolve(np.pad(values, half, mode="edge"), kernel / kernel.sum(), mode="valid")
+    smooth = np.convolve(np.pad(values, half, mode="edge"), kernel / kernel.sum(), mode="valid")
+    return smooth.astype(np.float64)
 
 
 def plan_gesture(rng: np.random.Generator, n_frames: int, technique: str | None = None) -> Gesture:

@@ -22,12 +22,14 @@ _PEAK = 0.97
 _PEAK_BLOCKS = 10
 _FLOOR = 1e-14
 # A zero close to 0 Hz before a 7.8 kHz low-pass; at 48 kHz 0.983 is what 0.95 is at 16 kHz.
-_EMPHASIS = np.concatenate([[[1.0, -0.983, 0.0, 1.0, 0.0, 0.0]], butter(4, 7_800.0, fs=SAMPLE_RATE_HZ, output="sos")])
+_EMPHASIS = np.concatenate(
+    [[[1.0, -0.983, 0.0, 1.0, 0.0, 0.0]], np.asarray(butter(4, 7_800.0, fs=SAMPLE_RATE_HZ, output="sos"))]
+)
 
 
 def block_centres(n_blocks: int) -> Float64Array:
     """Sample positions of the blocks' centres -> [n_blocks]."""
-    return (np.arange(n_blocks) + 0.5) * BLOCK_SAMPLES
+    return (np.arange(n_blocks, dtype=np.float64) + 0.5) * BLOCK_SAMPLES
 
 
 def _block_power(audio: Float32Array) -> Float64Array:
@@ -39,7 +41,7 @@ def _hann_smoothed(values: Float64Array, n_blocks: int) -> Float64Array:
     kernel = np.hanning(n_blocks + 3)[1:-1]
     half = len(kernel) // 2
     padded = np.pad(values, (half, len(kernel) - 1 - half), mode="reflect" if len(values) > len(kernel) else "edge")
-    return np.convolve(padded, kernel / kernel.sum(), mode="valid")
+    return np.convolve(padded, kernel / kernel.sum(), mode="valid").astype(np.float64)
 
 
 def slow_power(audio: Float32Array, slowest_hz: Float64Array) -> Float64Array:
@@ -68,7 +70,7 @@ def apply_gain(audio: Float32Array, gain_db: Float64Array) -> Float32Array:
 
 def _emphasised(audio: Float32Array) -> Float32Array:
     """What periodicity is judged by: below 8 kHz, rising 6 dB an octave, as in synth.features.periodicity."""
-    return sosfilt(_EMPHASIS, audio).astype(np.float32)
+    return np.asarray(sosfilt(_EMPHASIS, audio), dtype=np.float32)
 
 
 def mix_to_ratio(
@@ -142,7 +144,7 @@ def alpha_ratio_db(audio: Float32Array) -> tuple[Float64Array, Float64Array]:
     high = power[:, (hz >= 1_000.0) & (hz <= 5_000.0)].sum(axis=1)
     ratio = 10.0 * np.log10((high + _FLOOR) / (low + _FLOOR))
     audible = low + high > 1e-7
-    positions = np.arange(n_windows) * float(hop)
+    positions = np.arange(n_windows, dtype=np.float64) * hop
     if not audible.any():
         return positions[:1], np.array([-14.0])
     return positions[audible], ratio[audible]

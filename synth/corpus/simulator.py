@@ -201,7 +201,7 @@ def _source_frames(gesture: Gesture, physical: _Physical, speaker: SpeakerSpec) 
 
 
 def _tract_frames(gesture: Gesture, physical: _Physical, source: SourceFrames, n_steps: int) -> TractFrames:
-    at = np.arange(n_steps) * float(STEP_SAMPLES)
+    at = np.arange(n_steps, dtype=np.float64) * STEP_SAMPLES
     breath = np.clip(gesture.lanes["breathiness"], 0.0, 1.0)
     ingress = np.clip(gesture.lanes["ingress"], 0.0, 1.0)
     creak = np.clip(physical.fry_index / 0.7, 0.0, 1.0)

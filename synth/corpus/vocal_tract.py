@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from synth.dsp.smoothing import hann_mean
@@ -26,7 +25,7 @@ _FFT_STEPS = 14
 _FFT_SAMPLES = _FFT_STEPS * STEP_SAMPLES
 _LEAD_STEPS = 4  # room before the window for the anticausal part; what remains after it rings for 40 ms
 _CHUNK_STEPS = 64
-_BINS_HZ = scipy.fft.rfftfreq(_FFT_SAMPLES, 1.0 / SAMPLE_RATE_HZ)
+_BINS_HZ = np.fft.rfftfreq(_FFT_SAMPLES, 1.0 / SAMPLE_RATE_HZ)
 # Slopes are straight in log frequency between these and bend to flat beyond, so that no slope makes rumble or hiss.
 # The bends are smooth: a kink in a zero-phase magnitude would ring beyond the filter's 20 ms of lead.
 _SLOPE_LOW_HZ, _SLOPE_HIGH_HZ = 90.0, 8_000.0
@@ -123,12 +122,12 @@ def _tract_response(frames: TractFrames, shape: TractShape) -> NDArray[np.comple
         grown[:, 2:] += second[:, k, None] * coefficients[:, :-2]
         coefficients = grown
     # A tract moves little in 5 ms: every second response is the mean of its neighbours.
-    spectrum = scipy.fft.rfft(coefficients[::2], _FFT_SAMPLES, axis=1)
+    spectrum = np.fft.rfft(coefficients[::2], _FFT_SAMPLES, axis=1)
     response = np.empty((n_steps, spectrum.shape[1]), dtype=np.complex64)
     response[::2] = coefficients[::2].sum(axis=1)[:, None] / spectrum
     response[1:-1:2] = 0.5 * (response[:-2:2] + response[2::2])
     if n_steps % 2 == 0:
-        response[-1] = coefficients[-1].sum() / scipy.fft.rfft(coefficients[-1], _FFT_SAMPLES)
+        response[-1] = coefficients[-1].sum() / np.fft.rfft(coefficients[-1], _FFT_SAMPLES)
     return response
 
 
@@ -252,7 +251,7 @@ def _spectra(source: Float32Array, first_step: int, n_steps: int) -> NDArray[np.
     window = np.hanning(_WINDOW_SAMPLES + 1)[:-1].astype(np.float32)
     start = first_step * STEP_SAMPLES
     views = np.lib.stride_tricks.sliding_window_view(source[start:], _WINDOW_SAMPLES)[::STEP_SAMPLES][:n_steps]
-    return scipy.fft.rfft(views * window, _FFT_SAMPLES, axis=1)
+    return np.fft.rfft(views * window, _FFT_SAMPLES, axis=1).astype(np.complex64, copy=False)
 
 
 def n_steps_for(n_samples: int) -> int:
@@ -281,7 +280,7 @@ def filter_source(
         for stream, response in enumerate((pulse, tract)):
             response *= _magnitude(slopes[stream, part], effort_db)
             response *= _spectra(padded[stream], first, count)
-            blocks = scipy.fft.irfft(response, _FFT_SAMPLES, axis=1).reshape(count, _FFT_STEPS, STEP_SAMPLES)
+            blocks = np.fft.irfft(response, _FFT_SAMPLES, axis=1).reshape(count, _FFT_STEPS, STEP_SAMPLES)
             # The last steps of the circular result are the anticausal part: they belong before the window.
             blocks = np.roll(blocks, _LEAD_STEPS, axis=1)
             for k in range(_FFT_STEPS):

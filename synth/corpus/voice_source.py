@@ -76,7 +76,7 @@ def smooth_noise(rng: np.random.Generator, n_points: int, width_points: float) -
     half = max(int(np.ceil(3.0 * width_points)), 1)
     kernel = np.exp(-0.5 * (np.arange(-half, half + 1) / max(width_points, 1e-3)) ** 2)
     kernel /= np.sqrt((kernel**2).sum())
-    return np.convolve(rng.standard_normal(n_points + 2 * half), kernel, mode="valid")
+    return np.convolve(rng.standard_normal(n_points + 2 * half), kernel, mode="valid").astype(np.float64)
 
 
 def _pulse_table() -> Float32Array:
@@ -154,7 +154,7 @@ def false_fold_gain(
     frames: SourceFrames, character: FoldCharacter, n_samples: int, rng: np.random.Generator
 ) -> Float64Array:
     """Positive gain of mean 1 whose modulation index follows `roughness_depth` -> [n_samples // 24 + 2] at 2 kHz."""
-    grid = np.arange(n_samples // _MODULATOR_STEP_SAMPLES + 2) * float(_MODULATOR_STEP_SAMPLES)
+    grid = np.arange(n_samples // _MODULATOR_STEP_SAMPLES + 2, dtype=np.float64) * _MODULATOR_STEP_SAMPLES
     wave = _modulator(at_positions(frames.roughness_rate_hz, grid), character, rng)
     wave = np.clip(wave, -2.6, 2.6)
     # Exponential shaping stays positive at any depth; this clip's own curve strength -> depth is inverted.
