@@ -1,0 +1,155 @@
+"""`stridor doctor`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from app.commands.command import command as stridor_command
+from app.commands.terminal import show
+from app.report import fault_of, line_for, log_folder
+
+_PACKAGES = ("stridor", "torch", "numpy", "PySide6_Essentials", "sounddevice", "mido", "python-rtmidi", "swift-f0")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one thing. `lines` are for a person, `values` for a program."""
+
+    is_well: bool
+    lines: tuple[str, ...]
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@stridor_command("doctor", example="stridor doctor")
+def command(as_json: bool) -> None:
+    """Say what this machine has: sound card and latency, MIDI, display, model, folders, versions.
+
+    What is missing is said, with what to do; nothing is changed.
+    """
+    findings = {name: _examined(look) for name, look in _SECTIONS.items()}
+    lines = []
+    for name, finding in findings.items():
+        mark = "ok" if finding.is_well else "--"
+        first, *others = finding.lines
+        lines.append(f"{mark}  {name.ljust(10)} {first}")
+        lines += [f"{' ' * 15}{line}" for line in others]
+    result = {
+        name: {"ok": finding.is_well, "words": list(finding.lines), **finding.values}
+        for name, finding in findings.items()
+    }
+    show(result, lines, as_json=as_json)
+
+
+def _examined(look: Callable[[], Finding]) -> Finding:
+    """One section's fault must not hide the others."""
+    try:
+        return look()
+    except Exception as error:
+        return Finding(False, (line_for(fault_of(error)),))
+
+
+def _versions() -> Finding:
+    found: dict[str, str] = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    machine = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    words = ", ".join(f"{name} {number}" for name, number in found.items())
+    is_well = "not installed" not in found.values()
+    return Finding(is_well, (machine, words), {"python": sys.version.split()[0], "packages": found})
+
+
+def _model() -> Finding:
+    from synth.engine import Engine  # torch: seconds
+
+    engine = Engine.load()
+    return Finding(
+        True,
+        (f"weights {engine.weights_hash[:12]} on {engine.device_name}",),
+        {"weights_hash": engine.weights_hash, "device": engine.device_name},
+    )
+
+
+def _display() -> Finding:
+    from app.commands.display import display_trouble
+
+    trouble = display_trouble()
+    return Finding(not trouble, (trouble or "a window can be opened",))
+
+
+def _sound() -> Finding:
+    from app.audio.probe import probe_outputs
+
+    devices = probe_outputs()
+    if not devices:
+        return Finding(False, ("There is no sound card. Everything but hearing works.",), {"outputs": []})
+    lines = tuple(
+        f"{device.id}{' (default)' if device.is_default else ''}: {device.n_channels} channels, "
+        f"{device.default_rate_hz:.0f} Hz, {1000.0 * device.latency_s:.1f} ms"
+        for device in devices
+    )
+    values = [
+        {"id": device.id, "default": device.is_default, "channels": device.n_channels, "latency_s": device.latency_s}
+        for device in devices
+    ]
+    return Finding(True, lines, {"outputs": values})
+
+
+def _midi() -> Finding:
+    from app.midi.inputs import input_names
+
+    names = input_names()
+    return Finding(bool(names), tuple(names) or ("There is no MIDI input.",), {"inputs": names})
+
+
+def _folders() -> Finding:
+    from app.render.cache import default_folder
+    from app.store.presets import user_preset_folder
+    from app.store.settings import settings_path
+
+    folders = {"cache": default_folder(), "presets": user_preset_folder()}
+    folders |= {"settings": settings_path(), "logs": log_folder()}
+    sizes = {name: _size_mb(path) for name, path in folders.items()}
+    lines = tuple(f"{name}: {path} ({sizes[name]:.1f} MB)" for name, path in folders.items())
+    unwritable = [str(path) for path in folders.values() if not _can_be_written(path)]
+    lines += tuple(f"{path} cannot be written." for path in unwritable)
+    return Finding(not unwritable, lines, {name: str(path) for name, path in folders.items()})
+
+
+def _crashes() -> Finding:
+    kept = sorted(log_folder().glob("crash-*.txt"))
+    if not kept:
+        return Finding(True, ("none recorded",), {"records": []})
+    return Finding(False, tuple(map(str, kept[-3:])), {"records": [str(path) for path in kept]})
+
+
+def _size_mb(path: Path) -> float:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
+
+
+def _can_be_written(path: Path) -> bool:
+    """Whether `path`, or the nearest folder above it that exists, lets us write."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return os.access(path, os.W_OK)
+
+
+_SECTIONS: Mapping[str, Callable[[], Finding]] = {
+    "versions": _versions,
+    "model": _model,
+    "sound": _sound,
+    "midi": _midi,
+    "display": _display,
+    "folders": _folders,
+    "crashes": _crashes,
+}
