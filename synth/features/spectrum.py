@@ -68,10 +68,7 @@ def measure_spectrum(audio_mono: Float32Array, n_frames: int) -> Spectrum:
 
 def _chunk(audio_mono: Float32Array, first: int, last: int) -> tuple[NDArray[np.floating], ...]:
     """mel [n, 64], energy in 1-5 kHz [n] and 50 Hz-1 kHz [n], centroid_hz [n], rolloff_hz [n] of frames first..last."""
-    lead = max(0, first * HOP_SAMPLES - _N_FFT)
-    piece = audio_mono[lead : last * HOP_SAMPLES + _N_FFT]
-    n_before = first - lead // HOP_SAMPLES
-    lead_frames = lead // HOP_SAMPLES
+    lead_frames = max(0, first * HOP_SAMPLES - _N_FFT) // HOP_SAMPLES
     piece = audio_mono[lead_frames * HOP_SAMPLES : last * HOP_SAMPLES + _N_FFT]
     n_before = first - lead_frames
     window = np.hanning(_N_FFT + 1)[:-1].astype(np.float32)
