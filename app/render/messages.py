@@ -87,11 +87,15 @@ Command = Render | CancelRender | Export | Extract | LiveCell | DropLive | Quit
 
 @dataclass(frozen=True, slots=True)
 class ClipReady:
-    """The request's audio: raw float32 stereo at `path`, n_samples long, to be heard from now on."""
+    """The request's audio: raw float32 stereo at `path`, n_samples long, to be heard from now on.
+
+    is_afresh: it does not go on from the clip before, so any of its samples may differ from what was heard there.
+    """
 
     request_id: int
     path: Path
     n_samples: int
+    is_afresh: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ import logging
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -23,20 +22,15 @@ from app.render.cache import DISK_BUDGET_BYTES, MEMORY_BUDGET_BYTES, CellCache
 from app.render.clips import ClipShelf
 from app.render.exporting import ExportTask
 from app.render.grid import CELL_S, cell_at, n_samples_of
+from app.render.inbox import Inbox
 from app.render.live_notes import LiveNotes
 from app.render.loading import EngineLoader, PresetLoader, load_engine, presets_of
 from app.render.measuring import StemMeasurer
 from app.render.messages import (
-    CancelRender,
     CellsWritten,
     ClipReady,
-    Command,
-    DropLive,
-    Export,
-    Extract,
     LiveAudio,
     LiveCell,
-    Quit,
     Render,
     Reply,
 )
@@ -73,41 +67,11 @@ class WorkerSettings:
 
 
 @dataclass(slots=True)
-class _Inbox:
-    """Commands that have arrived and wait."""
-
-    live: deque[LiveCell] = field(default_factory=deque)
-    dropped: list[DropLive] = field(default_factory=list)
-    renders: deque[Render | CancelRender] = field(default_factory=deque)
-    exports: deque[Export] = field(default_factory=deque)
-    extracts: deque[Extract] = field(default_factory=deque)
-    quit: bool = False
-
-    def put(self, command: Command) -> None:
-        match command:
-            case LiveCell():
-                self.live.append(command)
-            case DropLive():
-                kept = [] if command.ticket is None else [cell for cell in self.live if cell.ticket != command.ticket]
-                self.live = deque(kept)
-                self.dropped.append(command)
-            case Render() | CancelRender():
-                self.renders.append(command)
-            case Export():
-                self.exports.append(command)
-            case Extract():
-                self.extracts.append(command)
-            case Quit():
-                self.quit = True
-
-
-@dataclass(slots=True)
 class _Running:
     """The render under way."""
 
     command: Render
     job: RenderJob
-    unreported: list[int] = field(default_factory=list)  # cells written since the last report
     reported_s: float = 0.0
 
 
@@ -118,7 +82,7 @@ class Worker:
         self._connection = connection
         self._settings = settings
         self._send_lock = threading.Lock()  # extraction answers from its own thread
-        self._inbox = _Inbox()
+        self._inbox = Inbox()
         self._shelf = ClipShelf(settings.folder)
         self._measurer = StemMeasurer()
         self._cache = CellCache(
@@ -131,6 +95,7 @@ class Worker:
         self._engine_fault = UserError("The voice model is not loaded.")
         self._live: LiveNotes | None = None
         self._running: _Running | None = None
+        self._unreported: set[int] = set()  # cells of the working clip written since it was last reported
         self._export: ExportTask | None = None
         self._last_request_id = 0
         self._can_measure = True
@@ -220,7 +185,10 @@ class Worker:
             engine = self._need_engine()
             presets = presets_of(passage, self._settings.preset_loader)
             request = RenderRequest(passage, presets, command.quality, command.playhead_s)
+            before = self._shelf.working
             clip = self._shelf.begin(n_samples_of(passage.duration_s), len(passage.voices))
+            if before is not None and before.n_samples != clip.n_samples:
+                self._unreported.clear()  # the new clip is reported as a whole
             self._running = _Running(command, RenderJob(engine, self._cache, request, clip))
         except Exception as fault:
             self._send(_render_failed(command.request_id, fault))
@@ -275,10 +243,9 @@ class Worker:
                 if not running.command.has_audio and self._shelf.heard is None:
                     self._publish(running)
             if job.todo:
-                running.unreported.append(job.step(self._interrupted))
-            if self._is_near_done(running):
-                self._publish(running)
-            self._report(running, even_if_early=job.is_done)
+                self._unreported.add(job.step(self._interrupted))
+            is_new = self._is_near_done(running) and self._publish(running)
+            self._report(running, even_if_early=is_new or job.is_done)
             if job.is_done:
                 self._running = None
                 self._send(events.RenderFinished(running.command.request_id, job.report()))
@@ -296,10 +263,15 @@ class Worker:
         # The most urgent cells stand last, so those near the playhead are the first to leave `todo`.
         return not any(cell in near for cell in running.job.todo[-len(near) :])
 
-    def _publish(self, running: _Running) -> None:
+    def _publish(self, running: _Running) -> bool:
+        """Let the render be heard from now on -> whether it was not yet."""
+        before = self._shelf.heard
         clip = self._shelf.publish()
-        if clip is not None:
-            self._send(ClipReady(running.command.request_id, clip.mix_path, clip.n_samples))
+        if clip is None:
+            return False
+        is_afresh = before is None or before.n_samples != clip.n_samples
+        self._send(ClipReady(running.command.request_id, clip.mix_path, clip.n_samples, is_afresh))
+        return True
 
     def _report(self, running: _Running, *, even_if_early: bool) -> None:
         now_s = time.monotonic()
@@ -314,9 +286,10 @@ class Worker:
             )
         )
         if running.job.clip is self._shelf.heard:
-            for first, end in _runs(sorted(running.unreported)):
-                self._send(CellsWritten(request_id, first * CELL_S, end * CELL_S))
-            running.unreported.clear()
+            for first, end in _runs(sorted(self._unreported)):
+                end_s = min(end * CELL_S, running.command.passage.duration_s)
+                self._send(CellsWritten(request_id, first * CELL_S, end_s))
+            self._unreported.clear()
 
     def _export_piece(self, task: ExportTask) -> None:
         try:

@@ -189,9 +189,12 @@ class Instrument:
             # Replaced by a newer clip before it was looked at: that one is further down the queue.
             _log.info("clip %s has already gone", ready.path)
             return
+        was_empty = len(self._audio) == 0
         self._audio = mapped
         self._sound.set_clip(ready.path, ready.n_samples)
-        self._events.append(AudioChanged(ready.request_id, 0.0, ready.n_samples / SAMPLE_RATE_HZ))
+        # Over nothing, only cells that have been made are news: the rest is as silent as it was.
+        if ready.is_afresh and not was_empty:
+            self._events.append(AudioChanged(ready.request_id, 0.0, ready.n_samples / SAMPLE_RATE_HZ))
 
     def _revive(self, died: SamplerDied) -> None:
         """Start the sampler again with the render it was at, unless it keeps dying."""

@@ -101,7 +101,7 @@ def test_a_passage_becomes_audio_and_measured_curves(tmp_path: Path, make_bench:
     assert bench.sound.clips[-1][1] == 192_000
     changed = bench.all(AudioChanged)
     assert {event.request_id for event in changed} == {request_id}
-    assert max(event.end_s for event in changed) == pytest.approx(4.0)
+    assert sum(event.end_s - event.start_s for event in changed) == pytest.approx(4.0)  # every cell once
     measured = bench.wait_for(Measured)
     t_s, loudness = measured.lanes["loudness"]
     assert measured.voice_index == 0
@@ -132,7 +132,13 @@ def test_an_edit_renders_and_measures_only_around_itself(tmp_path: Path, make_be
     assert 6.0 <= span.start_s < 8.0
     assert 9.0 < span.end_s <= 11.5
     assert np.isfinite(span.lanes["loudness"][1]).all()  # the rest of the curve is still there
-    assert len(bench.all(AudioChanged)) > n_changed
+    edited = bench.all(AudioChanged)[n_changed:]
+    assert min(event.start_s for event in edited) >= 6.4
+    assert max(event.end_s for event in edited) <= 11.2
+    # Another length is another clip: all of it is news.
+    bench.instrument.render(_passage(6.0))
+    bench.wait_for(RenderFinished, 3)
+    assert any((event.start_s, event.end_s) == (0.0, 6.0) for event in bench.all(AudioChanged))
 
 
 @pytest.mark.usefixtures("slow_engine")
