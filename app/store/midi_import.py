@@ -43,7 +43,9 @@ RELEASE_ROOM_S: Final = 0.5  # after the last note, so that releases are heard
 HOLD_S: Final = 0.15  # a controller silent for longer was held, not moving
 TIME_DIGITS: Final = 6
 VALUE_DIGITS: Final = 4
-SIMPLIFY_TOLERANCE: Final = 0.3 / 127  # of a controller's range: no step of it is lost
+UNIT_TOLERANCE: Final = 0.6 / 127  # about what a controller's steps leave unsaid
+BEND_TOLERANCE: Final = 0.01  # semitones
+LOUDNESS_TOLERANCE: Final = 0.25  # dB
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +86,15 @@ def import_midi(path: Path, preset: Preset | None = None) -> MidiImport:
             score = read_channel(messages, clock, end_tick)
             if not score.notes:
                 continue
+            end_s = max(end_s, *(played.end_s for played in score.notes))
+            _check_length(end_s, path.name)
             name = title or f"Track {track_index + 1}"
             name = name if len(channels) == 1 else f"{name}, channel {channel + 1}"
             chosen = preset or _preset_for(score.program, presets or [], name, remarks)
-            made = _voices(score, name, chosen, len(voices), remarks)
-            voices += made
-            end_s = max([end_s, *(note.end_s for voice in made for note in voice.notes)])
+            voices += _voices(score, name, chosen, len(voices), remarks)
     if not voices:
         raise UserError(f"{path.name} holds no notes.", remedy="Choose a MIDI file with notes.")
-    duration_s = _duration_s(end_s, path.name)
+    duration_s = _duration_s(max(note.end_s for voice in voices for note in voice.notes))
     voices = [replace(voice, lanes=_cut(voice.lanes, duration_s)) for voice in voices]
     return MidiImport(Passage(duration_s, clock.tempo, tuple(voices)), tuple(remarks))
 
@@ -115,13 +117,15 @@ def _open(path: Path) -> mido.MidiFile:
     return file
 
 
-def _duration_s(end_s: float, name: str) -> float:
-    duration_s = math.ceil((end_s + RELEASE_ROOM_S) * FRAME_RATE_HZ) / FRAME_RATE_HZ
-    if end_s > MAX_DURATION_S:
-        raise UserError(
-            f"{name} lasts {end_s / 3600:.1f} h, longer than {MAX_DURATION_S / 3600:g} h.", remedy="Split it."
-        )
-    return min(duration_s, MAX_DURATION_S)
+def _check_length(end_s: float, name: str) -> None:
+    if end_s > MAX_DURATION_S - SHORTEST_NOTE_S:
+        longest = f"{MAX_DURATION_S / 3600:g} h"
+        raise UserError(f"{name} lasts {end_s / 3600:.1f} h, longer than {longest}.", remedy="Split it.")
+
+
+def _duration_s(end_s: float) -> float:
+    """Whole frames that hold the last note and its release."""
+    return min(math.ceil((end_s + RELEASE_ROOM_S) * FRAME_RATE_HZ) / FRAME_RATE_HZ, MAX_DURATION_S)
 
 
 def _preset_for(program: int | None, presets: Sequence[str], name: str, remarks: list[str]) -> Preset | None:
@@ -201,16 +205,16 @@ def _lanes(score: ChannelScore, voice: Voice, preset: Preset, name: str, remarks
         events = score.controls.get(source)
         if events:
             rest = 0.0 if lane_id in RESTING_AT_ZERO else _undrawn_value(voice, preset, lane_id)
-            lanes[lane_id] = _curve(events, rest, first_s, span=1.0)
+            lanes[lane_id] = _curve(events, rest, first_s, tolerance=UNIT_TOLERANCE)
     if score.bend:
         low, high = lane_range("bend")
         limited = [(t_s, min(max(value, low), high)) for t_s, value in score.bend]
         if limited != score.bend:
             remarks.append(f"{name}: pitch bend was limited to {high:g} semitones.")
-        lanes["bend"] = _curve(limited, 0.0, first_s, span=high - low)
+        lanes["bend"] = _curve(limited, 0.0, first_s, tolerance=BEND_TOLERANCE)
     loudness = _loudness_events(score, voice, preset)
     if loudness:
-        lanes["loudness"] = _curve(loudness, loudness[0][1], first_s, span=lane_range("loudness")[1])
+        lanes["loudness"] = _curve(loudness, loudness[0][1], first_s, tolerance=LOUDNESS_TOLERANCE)
     return lanes
 
 
@@ -252,7 +256,7 @@ def _advance(events: list[Event], index: int, t_s: float) -> int:
     return index
 
 
-def _curve(events: list[Event], rest: float, first_note_s: float, *, span: float) -> Lane:
+def _curve(events: list[Event], rest: float, first_note_s: float, *, tolerance: float) -> Lane:
     """Controller events as a linear lane: dense moves join into ramps, a value that waits is held until it moves."""
     points: list[Point] = []
     if events[0][0] > first_note_s:
@@ -261,7 +265,7 @@ def _curve(events: list[Event], rest: float, first_note_s: float, *, span: float
         if points and t_s - points[-1][0] > HOLD_S:
             points.append((t_s - HOP_S, points[-1][1]))
         points.append((t_s, value))
-    kept = simplify(points, tolerance=SIMPLIFY_TOLERANCE * abs(span), max_points=len(points))
+    kept = simplify(points, tolerance=tolerance, max_points=len(points))
     # As a dictionary: two events may fall on one microsecond, and the later one stands.
     rounded = {round(t_s, TIME_DIGITS): round(value, VALUE_DIGITS) for t_s, value in kept}
     return Lane(tuple(rounded.items()))

@@ -133,8 +133,9 @@ def _lane(value: object, place: str) -> Lane:
             return Lane(_points(value))
         fields = Fields(value, "")
         interpolation: Any = fields.text("interpolation", "linear")
+        drawn = fields.take("points")
         with at("points"):
-            points = _points(fields.take("points"))
+            points = _points(drawn)
         fields.finish()
         return Lane(points, interpolation)
 
