@@ -9,8 +9,8 @@ hearing works.
 from __future__ import annotations
 
 import queue
+import threading
 import time
-from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,6 @@ import numpy as np
 
 from app.audio import shared
 from app.audio.messages import (
-    Close,
     Command,
     DeviceInfo,
     DeviceLost,
@@ -43,6 +42,7 @@ __all__ = ["DeviceInfo", "DeviceLost", "DeviceOpened", "DevicesChanged", "SoundC
 
 RELEASE_S: Final = 0.08
 _SILENCE_DB: Final = -100.0
+_MAX_INTERPOLATION_S: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +70,8 @@ class SoundClient:
         self._events: queue.SimpleQueue[SoundEvent] = queue.SimpleQueue()
         self._devices: tuple[DeviceInfo, ...] = ()
         self._device: DeviceInfo | None = None
-        self._free_slots: deque[int] = deque(range(shared.N_SLOTS))
-        self._used_slots: deque[int] = deque()
-        self._supervisor = Supervisor(self._state, self._events, self._restored)
+        self._order = threading.Lock()  # held for microseconds: what is asked and what is sent stay in one order
+        self._supervisor = Supervisor(self._state, self._events, self._greet)
         self._is_open = True
 
     # ---- life
@@ -86,7 +85,7 @@ class SoundClient:
         if not self._is_open:
             return
         self._is_open = False
-        self._supervisor.close(Close())
+        self._supervisor.close()
         self._state.close()
 
     def poll(self) -> list[SoundEvent]:
@@ -127,20 +126,22 @@ class SoundClient:
         return list(self._devices)
 
     def set_device(self, device_id: str | None) -> None:
-        """Play on this device, or the system's default when None. One that is absent is used once it appears."""
-        self._device_id = device_id
-        self._send(SelectDevice(device_id))
+        """Play on this device, or the system's default when None; the default stands in for one that is absent."""
+        with self._order:
+            self._device_id = device_id
+            self._send(SelectDevice(device_id))
 
     # ---- transport
 
     def set_clip(self, path: Path | None, n_samples: int) -> None:
-        """Play this file from now on: raw little-endian float32 [n_samples, 2] at 48 kHz; it may still be growing sound.
+        """Play this file from now on: raw little-endian float32 [n_samples, 2] at 48 kHz.
 
-        The server cross-fades over 10 ms at the same playhead. The file may be deleted, but not truncated, while it is
-        in use.
+        It may still be being written: what is in it when the playhead comes by is heard. The server cross-fades over
+        10 ms at the same playhead. The file may be deleted, but not truncated, while it is in use.
         """
-        self._clip = SetClip(str(path) if path is not None else None, n_samples)
-        self._send(self._clip)
+        with self._order:
+            self._clip = SetClip(str(path) if path is not None else None, n_samples)
+            self._send(self._clip)
 
     def play(self, start_s: float, loop: tuple[float, float] | None = None) -> None:
         """Play from `start_s` (faded in over 5 ms), round and round [start, end) when `loop` is given.
@@ -148,11 +149,7 @@ class SoundClient:
         Loops shorter than 20 ms are lengthened to that. While playing this is a seek.
         """
         loop_start, loop_end = (_to_frames(loop[0]), _to_frames(loop[1])) if loop is not None else (0, 0)
-        self._ask(
-            replace(
-                self._wish.command, playing=True, start_frame=_to_frames(start_s), loop_start=loop_start, loop_end=loop_end
-            )
-        )
+        self._ask(SetTransport(0, True, _to_frames(start_s), loop_start, loop_end))
 
     def pause(self) -> None:
         """Fade out over 5 ms; the playhead stays where it was."""
@@ -219,9 +216,10 @@ class SoundClient:
             raise ValueError(f"a live block holds 1 to {shared.SLOT_FRAMES} samples, not {n_frames}")
         if not self._is_open or not self._supervisor.is_serving:
             return False
-        slot = self._free_slot()
-        if slot is None:
+        (free,) = np.nonzero(self._state.slot_busy == 0)
+        if len(free) == 0:
             return False
+        slot = int(free[0])
         self._state.slots[slot, :n_frames] = audio
         self._state.slot_busy[slot] = 1
         self._send(LiveBlock(note_id, slot, n_frames))
@@ -255,8 +253,9 @@ class SoundClient:
     def _ask(self, command: SetTransport) -> None:
         playhead = command.start_frame if command.start_frame is not None else self._playhead()
         command = replace(command, serial=self._wish.command.serial + 1)
-        self._wish = _Wish(command, time.monotonic(), playhead)
-        self._send(command)
+        with self._order:
+            self._wish = _Wish(command, time.monotonic(), playhead)
+            self._send(command)
 
     def _is_acknowledged(self) -> bool:
         serial = self._wish.command.serial
@@ -276,34 +275,33 @@ class SoundClient:
             mixed_at_s = float(floats[shared.MIXED_AT_S])
             if version % 2 == 0 and version == int(ints[shared.VERSION]):
                 break
-        return playhead
+        else:
+            return self._clock_playhead()
+        if not playing:
+            return playhead
+        since_s = min(max(time.monotonic() - mixed_at_s, 0.0), _MAX_INTERPOLATION_S)
+        return self._within(playhead, playhead + _to_frames(since_s))
 
     def _clock_playhead(self) -> int:
         """Where the playhead would be by the clock alone."""
         wish = self._wish
         if not wish.command.playing:
             return wish.playhead
-        frame = wish.playhead + _to_frames(time.monotonic() - wish.asked_at_s)
-        start, end = wish.command.loop_start, wish.command.loop_end
-        if end > start and wish.playhead < end:
-            return frame if frame < end else start + (frame - end) % (end - start)
+        return self._within(wish.playhead, wish.playhead + _to_frames(time.monotonic() - wish.asked_at_s))
+
+    def _within(self, start: int, frame: int) -> int:
+        """Where a playhead gets to that would run from `start` to `frame` without a loop or an end."""
+        loop_start, loop_end = self._wish.command.loop_start, self._wish.command.loop_end
+        if loop_end > loop_start and start < loop_end:
+            return frame if frame < loop_end else loop_start + (frame - loop_end) % (loop_end - loop_start)
         return min(frame, self._clip.n_frames) if self._clip.n_frames else frame
 
-    def _restored(self) -> list[Command]:
-        """What a new server must be told. Called by the supervisor on its own thread."""
-        wish = self._wish
-        start_frame = self._clock_playhead()
-        return [self._clip, SelectDevice(self._device_id), replace(wish.command, start_frame=start_frame)]
-
-    def _free_slot(self) -> int | None:
-        busy = self._state.slot_busy
-        while self._used_slots and not busy[self._used_slots[0]]:
-            self._free_slots.append(self._used_slots.popleft())
-        if not self._free_slots:
-            return None
-        slot = self._free_slots.popleft()
-        self._used_slots.append(slot)
-        return slot
+    def _greet(self, *, is_replacement: bool) -> None:
+        """Tell a new server how things stand. On the supervisor's thread."""
+        with self._order:
+            command = replace(self._wish.command, start_frame=self._clock_playhead())
+            for greeting in (self._clip, command, SelectDevice(self._device_id, may_stand_in=not is_replacement)):
+                self._supervisor.send(greeting)
 
     def _meter_db(self, field: int) -> tuple[float, float]:
         if not self._is_open:

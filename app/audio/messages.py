@@ -58,6 +58,11 @@ class SoundNotice:
 SoundEvent = DeviceOpened | DeviceLost | DevicesChanged | SoundNotice
 
 
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The server has come up. For the supervisor; poll() does not hand it out."""
+
+
 # ---- commands to the server
 
 
@@ -85,9 +90,10 @@ class SetTransport:
 
 @dataclass(frozen=True, slots=True)
 class SelectDevice:
-    """Open this device, or the system's default when None."""
+    """Open this device, or the system's default when None. `may_stand_in`: the default will do for an absent one."""
 
     device_id: str | None
+    may_stand_in: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,7 @@ class SharedState:
     def reset(self) -> None:
         """Forget a server that has ended: nothing sounds, no slot is taken. The playhead and counters stay."""
         self.ints[[VERSION, SOUNDING]] = 0
+        self.ints[ACKNOWLEDGED] = -1
         self.floats[[PEAK_LEFT, PEAK_RIGHT, RMS_LEFT, RMS_RIGHT, LATENCY_S]] = 0.0
         self.voice_notes[:] = 0
         self.voice_frames[:] = 0
