@@ -54,7 +54,8 @@ def forbidden_in(tree: ast.Module) -> Iterator[str]:
             names = [(node.module or "").split(".")[0]]
         else:
             names = []
-        yield from (f"line {node.lineno}: imports {name}" for name in names if name in FORBIDDEN_MODULES)
+        line = getattr(node, "lineno", 0)
+        yield from (f"line {line}: imports {name}" for name in names if name in FORBIDDEN_MODULES)
         if not isinstance(node, ast.Call):
             continue
         if isinstance(node.func, ast.Name) and node.func.id in FORBIDDEN_CALLS:

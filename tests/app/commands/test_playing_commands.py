@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -146,12 +146,11 @@ def test_performance_counts_notes_and_ends_silent() -> None:
 
 
 def test_ctrl_c_ends_a_performance_well() -> None:
-    instrument = ScriptedInstrument([])
+    class Interrupted(ScriptedInstrument):
+        def poll(self) -> list[Event]:
+            raise KeyboardInterrupt
 
-    def interrupt() -> list[Event]:
-        raise KeyboardInterrupt
-
-    instrument.poll: Callable[[], list[Event]] = interrupt
+    instrument = Interrupted([])
     assert perform(as_instrument(instrument), None)["notes"] == 0
     assert instrument.panics == 1
 
