@@ -54,9 +54,9 @@ QPushButton:disabled { color: $text_faint; }
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox, QKeySequenceEdit { background: $raised; border: 1px solid $border;
     border-radius: 6px; padding: 4px 8px; selection-background-color: $accent; selection-color: $accent_text; }
 QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus { border-color: $accent; }
+QComboBox { padding-right: 22px; }
 QComboBox::drop-down { border: none; width: 18px; }
-QComboBox::down-arrow { image: none; border-left: 4px solid transparent; border-right: 4px solid transparent;
-    border-top: 5px solid $text_dim; margin-right: 7px; width: 0; height: 0; }
+QComboBox::down-arrow { image: none; }
 QComboBox QAbstractItemView { background: $raised; border: 1px solid $border; selection-background-color: $accent;
     selection-color: $accent_text; outline: none; }
 QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button { width: 0; }

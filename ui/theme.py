@@ -146,7 +146,7 @@ class Theme(QObject):
     def lane_colour(self, colour: str) -> QColor:
         """A lane's colour from the lane table, lifted on dark ground and deepened on light."""
         shade = QColor(colour)
-        hue, saturation, lightness, _ = shade.getHslF()
+        hue, saturation, lightness = shade.hslHueF(), shade.hslSaturationF(), shade.lightnessF()
         if self._colours.is_dark:
             return QColor.fromHslF(max(hue, 0.0), min(saturation * 1.05, 1.0), max(lightness, 0.60))
         return QColor.fromHslF(max(hue, 0.0), saturation, min(lightness, 0.42))

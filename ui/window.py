@@ -38,6 +38,7 @@ from ui.panels.transport import TransportBar, engine_label
 from ui.panels.voices import VoicePanel
 from ui.preferences_store import PreferencesStore
 from ui.session import Session
+from ui.styled import styled
 
 SIDE_WIDTH_PX = 272
 _DROPPABLE = MIDI_SUFFIXES | AUDIO_SUFFIXES | {".stridor"}
@@ -152,7 +153,7 @@ class MainWindow(QMainWindow):
                 self.files.open_file(path)
 
     def _build_side(self) -> QWidget:
-        side = QFrame(objectName="side")
+        side = styled(QFrame(), "side")
         tabs = QTabWidget()
         tabs.setDocumentMode(True)
         tabs.addTab(self.preset_panel, "Presets")

@@ -39,8 +39,9 @@ def polygon(x_px: Float64Array, y_px: Float64Array) -> QPolygonF:
     if n_points == 0:
         return line
     line.resize(n_points)
-    memory = shiboken6.VoidPtr(line.data(), n_points * 2 * 8, True)
-    points = np.frombuffer(memory, dtype=np.float64).reshape(n_points, 2)
+    # shiboken's stubs know neither the size argument nor the buffer protocol of its pointers.
+    memory = shiboken6.VoidPtr(line.data(), n_points * 2 * 8, True)  # pyright: ignore[reportCallIssue]
+    points = np.frombuffer(memory, dtype=np.float64).reshape(n_points, 2)  # pyright: ignore
     points[:, 0] = x_px
     points[:, 1] = y_px
     return line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QLabel, QMenu, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from app.state.edits import set_interpolation
 from app.state.passage import INTERPOLATIONS
@@ -14,6 +14,7 @@ from ui.canvas.lane_view import LaneView
 from ui.formats import error_label, range_label, value_label
 from ui.icons import icon
 from ui.measured import lane_error
+from ui.styled import label, styled
 
 GUTTER_WIDTH_PX = 216
 COLLAPSED_HEIGHT_PX = 24
@@ -101,6 +102,11 @@ class LaneRow(QWidget):
         """The height when not collapsed."""
         return self._height_px
 
+    @property
+    def error_text(self) -> str:
+        """The error as the header shows it."""
+        return self._error.text()
+
     def set_height(self, height_px: int) -> None:
         """Change the height, within reason."""
         self._height_px = min(max(height_px, LOWEST_HEIGHT_PX), _HIGHEST_HEIGHT_PX)
@@ -125,26 +131,26 @@ class LaneRow(QWidget):
         self._handle.raise_()
 
     def _build_header(self) -> None:
-        self._header = QFrame(objectName="lane_header")
+        self._header = styled(QFrame(), "lane_header")
         self._header.setFixedWidth(GUTTER_WIDTH_PX)
-        self._fold = QToolButton(objectName="flat")
+        self._fold = styled(QToolButton(), "flat")
         self._fold.setFixedSize(18, 18)
         self._fold.setAccessibleName(f"Fold {self.spec.title}")
         self._fold.setToolTip("Fold or unfold this lane")
         self._fold.clicked.connect(lambda: self.set_collapsed(not self._is_collapsed))
         self._swatch = Swatch(self.context, self.spec)
-        title = QLabel(self.spec.title, objectName="title")
+        title = label(self.spec.title, "title")
         title.setToolTip(f"{self.spec.title}: {self.spec.heard_as}.\nMeasured as {self.spec.measured_as}.")
-        self._value = QLabel("", objectName="dim")
+        self._value = label("", "dim")
         self._value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._menu_button = QToolButton(objectName="flat")
+        self._menu_button = styled(QToolButton(), "flat")
         self._menu_button.setFixedSize(18, 18)
         self._menu_button.setAccessibleName(f"{self.spec.title} options")
         self._menu_button.setToolTip("Interpolation, clear, hide")
         self._menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._menu_button.setMenu(self._menu())
-        self._range = QLabel(range_label(self.spec), objectName="faint")
-        self._error = QLabel("", objectName="dim")
+        self._range = label(range_label(self.spec), "faint")
+        self._error = label("", "dim")
         self._error.setToolTip("How far the sound is from what was asked, on average")
         self._error.setAlignment(Qt.AlignmentFlag.AlignRight)
         top = QHBoxLayout()

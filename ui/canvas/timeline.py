@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSignalBlocker, Qt, QTimer
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollBar, QSplitter, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollBar, QSplitter, QToolButton, QVBoxLayout, QWidget
 
 from synth.spec import Float32Array, lane
 from ui.canvas.context import CanvasContext
@@ -18,6 +18,7 @@ from ui.canvas.strip import Strip
 from ui.canvas.waveform import WaveformView
 from ui.formats import error_label, note_name
 from ui.measured import lane_error
+from ui.styled import label, styled
 
 _SCROLL_UNIT_S = 0.01
 _VERTICAL_BAR_PX = 12
@@ -37,12 +38,13 @@ class Timeline(QWidget):
         self.stack.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.waveform = WaveformView(context)
         self.spectrogram = SpectrogramView(context)
-        self.lanes_button = QToolButton(text="Lanes")
+        self.lanes_button = QToolButton()
+        self.lanes_button.setText("Lanes")
         self.lanes_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.lanes_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.lanes_button.setToolTip("Show, hide and reorder lanes")
-        self._pitch_value = QLabel("", objectName="dim")
-        self._pitch_error = QLabel("", objectName="dim")
+        self._pitch_value = label("", "dim")
+        self._pitch_error = label("", "dim")
         self._splitter = QSplitter(Qt.Orientation.Vertical)
         self._splitter.setHandleWidth(3)
         self._splitter.setChildrenCollapsible(False)
@@ -92,7 +94,7 @@ class Timeline(QWidget):
         return max(self.width() - GUTTER_WIDTH_PX - _VERTICAL_BAR_PX, 1)
 
     def _arrange(self) -> None:
-        corner = QFrame(objectName="lane_header")
+        corner = styled(QFrame(), "lane_header")
         corner.setFixedWidth(GUTTER_WIDTH_PX)
         corner.setFixedHeight(RULER_HEIGHT_PX)
         row = QHBoxLayout(corner)
@@ -116,14 +118,14 @@ class Timeline(QWidget):
         column.addLayout(foot)
 
     def _roll_gutter(self) -> QWidget:
-        gutter = QFrame(objectName="lane_header")
+        gutter = styled(QFrame(), "lane_header")
         gutter.setFixedWidth(GUTTER_WIDTH_PX)
         caption = QVBoxLayout()
         caption.setContentsMargins(12, 8, 8, 8)
         caption.setSpacing(2)
-        title = QLabel(lane("pitch").title, objectName="title")
+        title = label(lane("pitch").title, "title")
         caption.addWidget(title)
-        caption.addWidget(QLabel("notes and curve", objectName="faint"))
+        caption.addWidget(label("notes and curve", "faint"))
         caption.addSpacing(6)
         caption.addWidget(self._pitch_value)
         caption.addWidget(self._pitch_error)
@@ -173,13 +175,13 @@ class Timeline(QWidget):
 
 
 def _caption(section: str, title: str) -> QWidget:
-    gutter = QFrame(objectName="lane_header")
+    gutter = styled(QFrame(), "lane_header")
     gutter.setFixedWidth(GUTTER_WIDTH_PX)
     column = QVBoxLayout(gutter)
     column.setContentsMargins(12, 6, 8, 4)
     column.setSpacing(1)
-    column.addWidget(QLabel(title, objectName="title"))
+    column.addWidget(label(title, "title"))
     if section:
-        column.addWidget(QLabel("of the rendered voice", objectName="faint"))
+        column.addWidget(label("of the rendered voice", "faint"))
     column.addStretch(1)
     return gutter

@@ -23,14 +23,16 @@ class NoticeBar(QFrame):
     """Hidden until something is told; stays until closed or replaced."""
 
     def __init__(self, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent, objectName="notice")
+        super().__init__(parent)
+        self.setObjectName("notice")
         self._theme = theme
         self._details = ""
         self._text = QLabel("")
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._text.setWordWrap(True)
         self._text.setAccessibleName("Notice")
-        self._more = QToolButton(text="Details…")
+        self._more = QToolButton()
+        self._more.setText("Details…")
         self._more.clicked.connect(self._show_details)
         self._close = QToolButton()
         self._close.setToolTip("Dismiss")

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFormLayout,
     QHeaderView,
-    QLabel,
     QLineEdit,
     QTableWidget,
     QTableWidgetItem,
@@ -25,6 +24,7 @@ from app.services import InstrumentLike
 from ui.actions import COMMANDS
 from ui.panels.transport import QUALITIES
 from ui.preferences_store import PreferencesStore
+from ui.styled import Chooser, label
 from ui.theme import Theme, ThemeChoice
 
 _SYSTEM_OUTPUT = "System default"
@@ -41,22 +41,22 @@ class PreferencesDialog(QDialog):
         self._instrument, self._store, self._theme = instrument, store, theme
         self.setWindowTitle("Preferences")
         self.setMinimumWidth(440)
-        self.output, self.midi = QComboBox(), QComboBox()
-        self.export, self.appearance, self.compute = QComboBox(), QComboBox(), QComboBox()
-        self._hint = QLabel("", objectName="faint")
+        self.output, self.midi = Chooser(), Chooser()
+        self.export, self.appearance, self.compute = Chooser(), Chooser(), Chooser()
+        self._hint = label("", "faint")
         self._hint.setWordWrap(True)
         form = QFormLayout()
         form.setVerticalSpacing(10)
         form.setHorizontalSpacing(18)
-        for label, box in (
+        for title, box in (
             ("Audio output", self.output),
             ("MIDI input", self.midi),
             ("Export quality", self.export),
             ("Compute device", self.compute),
             ("Appearance", self.appearance),
         ):
-            box.setAccessibleName(label)
-            form.addRow(label, box)
+            box.setAccessibleName(title)
+            form.addRow(title, box)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)

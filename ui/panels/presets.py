@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.state.preset import Preset
 from synth.spec import lane
+from ui.styled import label, styled
 from ui.theme import Theme, ui_font, with_alpha
 
 _PRESET_ROLE = Qt.ItemDataRole.UserRole
@@ -82,7 +83,7 @@ class PresetPanel(QWidget):
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search presets")
         self.search.textChanged.connect(self._filter)
-        self.list = QListWidget(objectName="plain")
+        self.list = styled(QListWidget(), "plain")
         self.list.setItemDelegate(_PresetDelegate(theme, self.list))
         self.list.setMouseTracking(True)
         self.list.setAccessibleName("Presets")
@@ -92,7 +93,7 @@ class PresetPanel(QWidget):
         self._about = QLabel("")
         self._about.setWordWrap(True)
         self._about.setTextFormat(Qt.TextFormat.PlainText)
-        self._credit = QLabel("", objectName="faint")
+        self._credit = label("", "faint")
         self._credit.setWordWrap(True)
         foot = QFrame()
         below = QVBoxLayout(foot)

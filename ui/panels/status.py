@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QProgressBar, QPushButton, QWidget
 
 from app.services import ExportProgress, RenderProgress
 from ui.formats import duration_label
+from ui.styled import label
 
 
 class StatusLine(QFrame):
@@ -15,11 +16,12 @@ class StatusLine(QFrame):
     cancel_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent, objectName="foot")
-        self._readout = QLabel("", objectName="dim")
+        super().__init__(parent)
+        self.setObjectName("foot")
+        self._readout = label("", "dim")
         self._readout.setMinimumWidth(240)
-        self._other = QLabel("", objectName="dim")
-        self._state = QLabel("Loading the model…", objectName="dim")
+        self._other = label("", "dim")
+        self._state = label("Loading the model…", "dim")
         self._state.setAccessibleName("Render state")
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
@@ -29,7 +31,7 @@ class StatusLine(QFrame):
         self._cancel.setToolTip("Cancel rendering (Ctrl+.)")
         self._cancel.setStyleSheet("padding: 1px 10px;")
         self._cancel.clicked.connect(self.cancel_requested)
-        self._engine = QLabel("", objectName="faint")
+        self._engine = label("", "faint")
         row = QHBoxLayout(self)
         row.setContentsMargins(14, 3, 14, 3)
         row.setSpacing(12)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QFontDatabase
-from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QLabel, QToolButton, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QWidget
 
 from app.services import EngineReady
 from ui.actions import Actions
 from ui.formats import clock_label
 from ui.panels.meter import LevelMeter
+from ui.styled import Chooser, label
 from ui.theme import Theme
 
 QUALITIES = (("live", "Live"), ("draft", "Draft"), ("final", "Final"))
@@ -36,16 +37,17 @@ class TransportBar(QFrame):
     quality_chosen = Signal(str)
 
     def __init__(self, actions: Actions, theme: Theme, parent: QWidget | None = None) -> None:
-        super().__init__(parent, objectName="bar")
+        super().__init__(parent)
+        self.setObjectName("bar")
         self.meter = LevelMeter(theme)
-        self._clock = QLabel(clock_label(0.0), objectName="clock")
+        self._clock = label(clock_label(0.0), "clock")
         self._clock.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self._clock.setMinimumWidth(104)
         self._clock.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._clock.setAccessibleName("Playhead position")
-        self._under_runs = QLabel("", objectName="faint")
+        self._under_runs = label("", "faint")
         self._under_runs.setToolTip("Blocks the sound card did not get in time since the start")
-        self._quality = QComboBox()
+        self._quality = Chooser()
         self._quality.setToolTip("Quality of background renders")
         self._quality.setAccessibleName("Render quality")
         for value, title in QUALITIES:

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
@@ -24,6 +23,7 @@ from app.state import edits
 from app.state.passage import GAIN_DB_RANGE, MAX_SEED
 from ui.document import Document
 from ui.panels.transport import command_button
+from ui.styled import label
 
 _PAN_STEPS = 100
 _FRESH_SEEDS = 1_000_000  # short enough to read out; any file may hold larger ones
@@ -82,7 +82,7 @@ class VoicePanel(QWidget):
         column.addWidget(self.list, 1)
         column.addLayout(buttons)
         column.addSpacing(6)
-        column.addWidget(QLabel("CHOSEN VOICE", objectName="section"))
+        column.addWidget(label("CHOSEN VOICE", "section"))
         column.addLayout(form)
         document.changed.connect(self.refresh)
         document.voice_chosen.connect(self.refresh)
