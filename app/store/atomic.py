@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
-import tempfile
+import uuid
 from pathlib import Path
 from typing import Final
 
@@ -32,14 +32,13 @@ def write_atomically(path: Path, content: bytes, *, keep_backup: bool = False) -
     path = Path(path)
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.part")
+        with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes private files; a passage has the mode any new file would have, or keeps the one it had.
-        temporary.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask())
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o777)
         if keep_backup and path.exists():
             _keep_backup(path)
         temporary.replace(path)
@@ -77,12 +76,6 @@ def _keep_backup(path: Path) -> None:
     except OSError:
         shutil.copy2(path, aside)
     aside.replace(backup_path(path))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: Path) -> None:

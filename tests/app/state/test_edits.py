@@ -184,7 +184,8 @@ def test_outside_the_dirty_ranges_nothing_changes(passage: Passage, preset, data
     differs = np.zeros(620, dtype=bool)
     for name in before.values.keys() | after.values.keys():
         if name not in before.values or name not in after.values:
-            continue  # an adapter that came or went; its lane is dirty as a whole, as the next line checks
+            differs[:] = True  # an adapter that came or went is dirty from end to end
+            continue
         differs |= before.values[name] != after.values[name]
     ranges = dirty_range(passage, new, ramp_s=preset.attack_s + preset.release_s)[0]
     centres_s = (np.arange(620) + 0.5) / 100
