@@ -59,7 +59,7 @@ def pinned_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array, i
 
     f0_hz        [n_frames] from absolute frame `first_frame`, which must be an anchor; n_frames whole intervals
     Returns (phase [n_frames * HOP_SAMPLES], absolute first sample). Within an interval the phase starts at its
-    anchor's value in [0, 1) and increases continuously; at the next anchor it restarts modulo 1.
+    anchor's value in [0, 2) and increases continuously; at the next anchor it restarts, whole cycles apart.
     """
     if first_frame % PHASE_ANCHOR_FRAMES or len(f0_hz) % PHASE_ANCHOR_FRAMES:
         raise ValueError("phase needs whole anchor intervals")
@@ -68,13 +68,16 @@ def pinned_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array, i
     f0 = _interpolate(np.clip(f0_hz, MIN_F0_HZ, MAX_F0_HZ), _frame_positions(first_sample, n_samples, first_frame))
     per_interval = PHASE_ANCHOR_FRAMES * HOP_SAMPLES
     phase = np.empty(n_samples)
-    anchors_hz = np.append(f0[::per_interval], f0[-1])
+    # The frame before an anchor decides its phase, so that an interval depends on nothing to its right.
+    anchors_hz = np.append(f0_hz[0], f0_hz[PHASE_ANCHOR_FRAMES - 1 :: PHASE_ANCHOR_FRAMES]).astype(np.float64)
+    anchors_hz = np.clip(anchors_hz, MIN_F0_HZ, MAX_F0_HZ)
     for interval in range(n_samples // per_interval):
         inside = slice(interval * per_interval, (interval + 1) * per_interval)
         start_s = (first_sample + interval * per_interval) / SAMPLE_RATE_HZ
         end_s = start_s + PHASE_ANCHOR_FRAMES * HOP_S
-        start_phase = (anchors_hz[interval] * start_s) % 1.0
-        end_phase = (anchors_hz[interval + 1] * end_s) % 1.0
+        # Modulo two, so that a steady pitch keeps its even and odd pulses apart across anchors.
+        start_phase = (anchors_hz[interval] * start_s) % 2.0
+        end_phase = (anchors_hz[interval + 1] * end_s) % 2.0
         advance = np.cumsum(f0[inside]) / SAMPLE_RATE_HZ
         total = advance[-1]
         wanted = total + (end_phase - start_phase - total + 0.5) % 1.0 - 0.5

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -53,7 +53,7 @@ def load_checkpoint(
             moments.setdefault(int(index), {})[key] = value
         state["state"] = moments
         optimizer.load_state_dict(state)
-    except (OSError, KeyError, ValueError, RuntimeError) as fault:
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as fault:
         raise UserError(
             f"The checkpoint {path.name} cannot be resumed: {fault}.", remedy="Move it away to start over."
         ) from fault
