@@ -1,0 +1,178 @@
+"""Proof that the sampled latents make the sound, and that two seeds are two takes.
+
+Latents are replaced by their own time-mean, or by those another recording's lanes gave; everything else (drawn pitch,
+decoder, excitation) stays. If the model only decorated what decoder and pitch do anyway, nothing would get worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from synth.corpus.manifest import ClipRecord, Corpus
+from synth.evaluate.distances import MEASURES, Sound, take_distances, voice_distances
+from synth.evaluate.recordings import Recording, extracted, load_recording
+from synth.evaluate.singing import Gesture, Singer
+from synth.evaluate.statistics import Interval, derangement, mean_interval
+from synth.spec.audio import CONTEXT_FRAMES
+from synth.spec.controls import Float32Array
+
+Progress = Callable[[int, int], None]
+
+ABLATIONS = ("time mean", "swapped")
+_SEED = 0
+_SHORTEST_TAKE_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Ablation:
+    """One measure under one ablation. worsening: ablated - as sampled, paired by recording; is_worse: its whole
+    interval lies above 0."""
+
+    ablation: str
+    measure: str
+    as_sampled: Interval
+    ablated: Interval
+    worsening: Interval
+    is_worse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TakeDistance:
+    """Mean distance of pairs by one measure: two seeds of the same lanes, two real takes of the same words, and the
+    lanes of those two takes sung with two seeds."""
+
+    measure: str
+    seeds: Interval
+    real_takes: Interval
+    sung_takes: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class ProofReport:
+    """n_recordings in the ablations; pairs: take pairs by the split they come from."""
+
+    weights_hash: str
+    quality: str
+    n_recordings: int
+    ablations: tuple[Ablation, ...]
+    pairs: Mapping[str, int]
+    takes: tuple[TakeDistance, ...]
+
+    @property
+    def all_worse(self) -> bool:
+        """Whether each ablation worsens each measure beyond its interval."""
+        return all(ablation.is_worse for ablation in self.ablations)
+
+
+def evaluate_ablations(
+    singer: Singer, recordings: Sequence[Recording], on_progress: Progress | None = None
+) -> tuple[Ablation, ...]:
+    """Sing the recordings' lanes as sampled and ablated, and compare each with the recording it came from."""
+    reals = [Sound.of(recording.audio) for recording in recordings]
+    gestures = [extracted(real.analysis) for real in reals]
+    latents = [singer.latents(gesture, _SEED) for gesture in gestures]
+    others = derangement(len(recordings), [recording.label for recording in recordings])
+    distances: dict[str, list[dict[str, float]]] = {"as sampled": [], **{name: [] for name in ABLATIONS}}
+    for index, (real, gesture) in enumerate(zip(reals, gestures)):
+        variants = {
+            "as sampled": latents[index],
+            "time mean": time_mean(latents[index], gesture.controls.values["presence"]),
+            "swapped": fitted(latents[others[index]], latents[index].shape[1]),
+        }
+        for name, variant in variants.items():
+            made = Sound.of(singer.decode(variant, gesture.controls, _SEED))
+            distances[name].append(voice_distances(made, real))
+        if on_progress is not None:
+            on_progress(index + 1, len(recordings))
+    return tuple(
+        _ablation(name, measure, distances["as sampled"], distances[name]) for name in ABLATIONS for measure in MEASURES
+    )
+
+
+def time_mean(latents: Float32Array, presence: Float32Array) -> Float32Array:
+    """Every frame replaced by the mean over frames where somebody sings. [C, T], presence [n_frames] -> [C, T]"""
+    sung = np.zeros(latents.shape[1], dtype=np.bool_)
+    sung[CONTEXT_FRAMES : CONTEXT_FRAMES + len(presence)] = presence > 0.5
+    mean = latents[:, sung if sung.any() else slice(None)].mean(axis=1, dtype=np.float64, keepdims=True)
+    return np.broadcast_to(mean.astype(np.float32), latents.shape).copy()
+
+
+def fitted(latents: Float32Array, n_frames: int) -> Float32Array:
+    """Latents cut or repeated from their beginning to n_frames: [C, T] -> [C, n_frames]."""
+    return np.ascontiguousarray(latents[:, np.arange(n_frames) % latents.shape[1]])
+
+
+def _ablation(
+    name: str, measure: str, full: Sequence[Mapping[str, float]], ablated: Sequence[Mapping[str, float]]
+) -> Ablation:
+    before = np.array([distances[measure] for distances in full])
+    after = np.array([distances[measure] for distances in ablated])
+    worsening = mean_interval(after - before)
+    return Ablation(name, measure, mean_interval(before), mean_interval(after), worsening, worsening.low > 0.0)
+
+
+def take_pairs(corpus_dir: Path, n_pairs: int) -> list[tuple[str, Recording, Recording]]:
+    """Neighbouring round-robin takes of the growler's vowels, diphthongs and exclamations -> (split, take, next take).
+
+    Held-out takes first; where these are too few, takes the model was trained on follow, and the split says so.
+    """
+    corpus = Corpus.open(corpus_dir)
+    families: dict[tuple[str, str], list[ClipRecord]] = {}
+    for record in corpus.records:
+        if record.collection == "merry-orks" and len(record.sources) == 1 and record.duration_s >= _SHORTEST_TAKE_S:
+            families.setdefault((record.split, record.family), []).append(record)
+    order = ("test", "validation", "train")
+    pairs = []
+    for (split, _), takes in sorted(families.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
+        takes.sort(key=lambda record: record.sources)
+        pairs += [(split, first, second) for first, second in zip(takes[:-1], takes[1:])]
+    return [(s, load_recording(corpus, a), load_recording(corpus, b)) for s, a, b in pairs[:n_pairs]]
+
+
+def evaluate_takes(
+    singer: Singer, pairs: Sequence[tuple[str, Recording, Recording]], on_progress: Progress | None = None
+) -> tuple[TakeDistance, ...]:
+    """Seeds against takes."""
+    seeds, real, sung = [], [], []
+    for done, (_, first, second) in enumerate(pairs):
+        takes = [Sound.of(first.audio), Sound.of(second.audio)]
+        gestures: list[Gesture] = [extracted(take.analysis) for take in takes]
+        made = [Sound.of(singer.sing(gestures[0], seed)) for seed in (_SEED, _SEED + 1)]
+        other = Sound.of(singer.sing(gestures[1], _SEED + 1))
+        seeds.append(take_distances(*made))
+        real.append(take_distances(*takes))
+        sung.append(take_distances(made[0], other))
+        if on_progress is not None:
+            on_progress(done + 1, len(pairs))
+    names = list(real[0]) if real else []
+    return tuple(
+        TakeDistance(name, *(mean_interval([found[name] for found in side]) for side in (seeds, real, sung)))
+        for name in names
+    )
+
+
+def evaluate_proof(
+    singer: Singer,
+    recordings: Sequence[Recording],
+    pairs: Sequence[tuple[str, Recording, Recording]],
+    on_progress: Progress | None = None,
+) -> ProofReport:
+    """Ablations and takes together."""
+    total = len(recordings) + len(pairs)
+
+    def later(done: int, _: int) -> None:
+        if on_progress is not None:
+            on_progress(len(recordings) + done, total)
+
+    def sooner(done: int, _: int) -> None:
+        if on_progress is not None:
+            on_progress(done, total)
+
+    ablations = evaluate_ablations(singer, recordings, sooner)
+    counts = {split: sum(s == split for s, _, _ in pairs) for split in ("test", "validation", "train")}
+    takes = evaluate_takes(singer, pairs, later)
+    return ProofReport(singer.engine.weights_hash, singer.quality, len(recordings), ablations, counts, takes)

@@ -1,0 +1,121 @@
+"""Figures with their uncertainty: percentile-bootstrap intervals, rank correlation, slopes, distances of distributions.
+
+Everything is deterministic: resampling draws from a generator of its own with a fixed seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata, wasserstein_distance
+
+Float64Array = NDArray[np.float64]
+
+N_RESAMPLES = 2_000
+CONFIDENCE = 0.95
+_SEED = 20_240_501
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with the bounds of its 95 % bootstrap interval; NaN where it is not defined. n: observations."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+def _indices(n: int) -> NDArray[np.int64]:
+    """Rows of observations drawn with replacement -> [N_RESAMPLES, n]."""
+    return np.random.default_rng(_SEED).integers(0, n, size=(N_RESAMPLES, n))
+
+
+def _interval(value: float, resampled: Float64Array, n: int) -> Interval:
+    defined = resampled[np.isfinite(resampled)]
+    if not np.isfinite(value) or len(defined) == 0:
+        return Interval(float("nan"), float("nan"), float("nan"), n)
+    low, high = np.quantile(defined, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
+    return Interval(float(value), float(low), float(high), n)
+
+
+def bootstrap(values: ArrayLike, statistic: Callable[[Float64Array], Float64Array]) -> Interval:
+    """Interval of `statistic` over observations [n] that are finite; `statistic` reduces the last axis of [..., n]."""
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if len(finite) == 0:
+        return Interval(float("nan"), float("nan"), float("nan"), 0)
+    return _interval(float(statistic(finite)), statistic(finite[_indices(len(finite))]), len(finite))
+
+
+def mean_interval(values: ArrayLike) -> Interval:
+    """Mean of [n]."""
+    return bootstrap(values, lambda rows: np.mean(rows, axis=-1))
+
+
+def median_interval(values: ArrayLike) -> Interval:
+    """Median of [n]."""
+    return bootstrap(values, lambda rows: np.median(rows, axis=-1))
+
+
+def rank_correlation(a: ArrayLike, b: ArrayLike) -> Float64Array:
+    """Spearman's rho over the last axis, ties averaged: [..., n], [..., n] -> [...]; NaN where a side is flat."""
+    ranks_a = np.asarray(rankdata(np.asarray(a, dtype=np.float64), axis=-1))
+    ranks_b = np.asarray(rankdata(np.asarray(b, dtype=np.float64), axis=-1))
+    ranks_a = ranks_a - ranks_a.mean(axis=-1, keepdims=True)
+    ranks_b = ranks_b - ranks_b.mean(axis=-1, keepdims=True)
+    scale = np.sqrt(np.sum(ranks_a**2, axis=-1) * np.sum(ranks_b**2, axis=-1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(scale > 0.0, np.sum(ranks_a * ranks_b, axis=-1) / scale, np.nan)
+
+
+def spearman_interval(a: ArrayLike, b: ArrayLike) -> Interval:
+    """Spearman's rho of paired observations [n], [n]; pairs with NaN are left out, pairs are resampled together."""
+    x, y = _finite_pairs(a, b)
+    if len(x) < 3:
+        return Interval(float("nan"), float("nan"), float("nan"), len(x))
+    index = _indices(len(x))
+    return _interval(float(rank_correlation(x, y)), rank_correlation(x[index], y[index]), len(x))
+
+
+def line_through(asked: ArrayLike, measured: ArrayLike) -> tuple[float, float]:
+    """Least squares measured = slope * asked + intercept over finite pairs; NaN where asked does not vary."""
+    x, y = _finite_pairs(asked, measured)
+    if len(x) < 2 or np.ptp(x) == 0.0:
+        return float("nan"), float("nan")
+    slope, intercept = np.polyfit(x, y, 1)
+    return float(slope), float(intercept)
+
+
+def distribution_distance(a: ArrayLike, b: ArrayLike) -> float:
+    """Wasserstein-1 distance of two samples, in their unit; non-finite values are left out, NaN when a side is empty."""
+    x, y = (np.asarray(side, dtype=np.float64).ravel() for side in (a, b))
+    x, y = x[np.isfinite(x)], y[np.isfinite(y)]
+    if len(x) == 0 or len(y) == 0:
+        return float("nan")
+    return float(wasserstein_distance(x, y))
+
+
+def derangement(n: int, groups: Sequence[str], seed: int = 0) -> list[int]:
+    """For each of n items another one, of another group where there is one; a function of its arguments alone."""
+    if n < 2 or len(groups) != n:
+        raise ValueError(f"nothing to exchange among {n} items of {len(groups)} groups")
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for item in range(n):
+        others = [other for other in range(n) if groups[other] != groups[item]]
+        others = others or [other for other in range(n) if other != item]
+        chosen.append(int(rng.choice(others)))
+    return chosen
+
+
+def _finite_pairs(a: ArrayLike, b: ArrayLike) -> tuple[Float64Array, Float64Array]:
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    known = np.isfinite(x) & np.isfinite(y)
+    return x[known], y[known]
