@@ -96,7 +96,9 @@ class Engine:
 
     latent_dim = LATENT_DIM
 
-    def __init__(self, codec: Codec, denoiser: Denoiser, config: dict[str, Any], weights_hash: str, device: str) -> None:
+    def __init__(
+        self, codec: Codec, denoiser: Denoiser, config: dict[str, Any], weights_hash: str, device: str
+    ) -> None:
         self.device = _device(device)
         self.device_name = str(self.device)
         self.weights_hash = weights_hash

@@ -48,7 +48,9 @@ def normal_frames(seed: int, stream: Stream, start_frame: int, n_frames: int, n_
     return np.ascontiguousarray(flat.reshape(n_frames, n_channels).T)
 
 
-def smooth(seed: int, stream: Stream, positions_s: NDArray[np.float64], rate_hz: float, *, lane: int = 0) -> Float32Array:
+def smooth(
+    seed: int, stream: Stream, positions_s: NDArray[np.float64], rate_hz: float, *, lane: int = 0
+) -> Float32Array:
     """Unit-variance smooth noise with about `rate_hz` independent values a second, read at any times -> same shape.
 
     Quadratic B-spline interpolation of hashed knots: local (three knots), continuous with its slope.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ def save_weights(path: Path, module: nn.Module, kind: str, config: Mapping[str, 
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".part")
     save_file(tensors, temporary, metadata=metadata)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def read_config(path: Path, kind: str) -> dict[str, Any]:

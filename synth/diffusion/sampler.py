@@ -23,7 +23,7 @@ SOLVERS = MappingProxyType({"euler": euler, "heun": heun, "dpm2m": dpm_solver_2m
 
 @dataclass(frozen=True, slots=True)
 class SamplingPlan:
-    """How to sample: steps, solver, and how far each pathway is pushed (1 = as learnt, 0 = ignored, > 1 = exaggerated)."""
+    """How to sample: steps, solver, and how far each pathway is pushed (1 as learnt, 0 ignored, > 1 exaggerated)."""
 
     n_steps: int
     solver: str = "euler"

@@ -5,6 +5,7 @@ Schedules are plain data: descending noise levels, the last one 0. Solvers keep 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -32,7 +33,7 @@ def cosine_sigmas(n_steps: int, *, bend: float = 1.0) -> tuple[float, ...]:
     if n_steps < 1:
         raise ValueError(f"a sampling needs at least one step, not {n_steps}")
     angles = [MAX_ANGLE * (1 - i / n_steps) ** bend for i in range(n_steps + 1)]
-    return tuple(math.tan(0.5 * math.pi * angle) for angle in angles[:-1]) + (0.0,)
+    return (*tuple(math.tan(0.5 * math.pi * angle) for angle in angles[:-1]), 0.0)
 
 
 def euler(denoise: Denoise, x: Tensor, sigmas: Sequence[float], should_stop: ShouldStop = never) -> Tensor:
@@ -40,7 +41,7 @@ def euler(denoise: Denoise, x: Tensor, sigmas: Sequence[float], should_stop: Sho
 
     x   [B, T, C], noise already scaled by sigmas[0]. Raises Cancelled between steps.
     """
-    for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, sigma_next in itertools.pairwise(sigmas):
         if should_stop():
             raise Cancelled
         clean = denoise(x, sigma)
@@ -50,7 +51,7 @@ def euler(denoise: Denoise, x: Tensor, sigmas: Sequence[float], should_stop: Sho
 
 def heun(denoise: Denoise, x: Tensor, sigmas: Sequence[float], should_stop: ShouldStop = never) -> Tensor:
     """Second-order: Heun's method (Karras et al. 2022, Alg. 1). Two evaluations a step, one in the last."""
-    for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, sigma_next in itertools.pairwise(sigmas):
         if should_stop():
             raise Cancelled
         slope = (x - denoise(x, sigma)) / sigma
@@ -66,7 +67,7 @@ def dpm_solver_2m(denoise: Denoise, x: Tensor, sigmas: Sequence[float], should_s
     """Second-order multistep at one evaluation a step: DPM-Solver++(2M) (Lu et al. 2022, Alg. 2), data prediction."""
     previous: Tensor | None = None
     previous_step = 0.0
-    for sigma, sigma_next in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, sigma_next in itertools.pairwise(sigmas):
         if should_stop():
             raise Cancelled
         clean = denoise(x, sigma)

@@ -6,6 +6,7 @@ bottleneck. Regions for adapters: `early` = entering and downward blocks, `middl
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import asdict, dataclass
 
@@ -82,6 +83,19 @@ class FilmBlock(nn.Module):
         return self.block(x, self.film(condition))
 
 
+class FilmStack(nn.Module):
+    """Blocks of one level, one after the other, under the same condition."""
+
+    def __init__(self, n_blocks: int, n_channels: int, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(FilmBlock(n_channels, config) for _ in range(n_blocks))
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x, condition)
+        return x
+
+
 class Attention(nn.Module):
     """Multi-head attention of latents to themselves and to the condition, with sinusoidal positions."""
 
@@ -128,13 +142,14 @@ class Denoiser(nn.Module):
         self.noise_level = NoiseLevelEmbedding(config.film_dim)
         widths, n_blocks = config.widths, config.blocks_per_level
         self.enter = nn.Linear(config.latent_dim + config.film_dim, widths[0])
-        self.down = nn.ModuleList(nn.ModuleList(FilmBlock(w, config) for _ in range(n_blocks)) for w in widths[:-1])
-        self.shrink = nn.ModuleList(nn.Linear(2 * a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.middle = nn.ModuleList(FilmBlock(widths[-1], config) for _ in range(config.middle_blocks + 1))
+        self.down = nn.ModuleList(FilmStack(n_blocks, w, config) for w in widths[:-1])
+        self.shrink = nn.ModuleList(nn.Linear(2 * a, b) for a, b in itertools.pairwise(widths))
+        self.before = FilmStack(1, widths[-1], config)
+        self.middle = FilmStack(config.middle_blocks, widths[-1], config)
         self.attention = Attention(widths[-1], config)
-        self.grow = nn.ModuleList(nn.Linear(b, 2 * a) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.grow = nn.ModuleList(nn.Linear(b, 2 * a) for a, b in itertools.pairwise(widths))
         self.join = nn.ModuleList(nn.Linear(2 * w, w) for w in widths[:-1])
-        self.up = nn.ModuleList(nn.ModuleList(FilmBlock(w, config) for _ in range(n_blocks)) for w in widths[:-1])
+        self.up = nn.ModuleList(FilmStack(n_blocks, w, config) for w in widths[:-1])
         self.norm = nn.LayerNorm(widths[0])
         self.leave = nn.Linear(widths[0], config.latent_dim)
         nn.init.zeros_(self.leave.weight)
@@ -156,18 +171,14 @@ class Denoiser(nn.Module):
             films.append(films[-1].unflatten(1, (-1, 2)).mean(2))
         h = self.enter(torch.cat([x, encoded], dim=-1))
         skips = []
-        for blocks, shrink, film in zip(self.down, self.shrink, films[:-1], strict=True):
-            for block in blocks:
-                h = block(h, film)
+        for stack, shrink, film in zip(self.down, self.shrink, films[:-1], strict=True):
+            h = stack(h, film)
             skips.append(h)
             h = shrink(h.unflatten(1, (-1, 2)).flatten(2))
-        h = self.middle[0](h, films[-1])
-        h = self.attention(h, films[-1])
-        for block in self.middle[1:]:
-            h = block(h, films[-1])
+        h = self.attention(self.before(h, films[-1]), films[-1])
+        h = self.middle(h, films[-1])
         for index in reversed(range(len(self.up))):
             h = self.grow[index](h).unflatten(-1, (2, -1)).flatten(1, 2)
             h = self.join[index](torch.cat([h, skips[index]], dim=-1))
-            for block in self.up[index]:
-                h = block(h, films[index])
+            h = self.up[index](h, films[index])
         return self.leave(self.norm(h))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
@@ -33,7 +32,7 @@ def save_checkpoint(
     temporary = path.with_name(path.name + ".part")
     contiguous = {name: value.detach().contiguous().clone() for name, value in tensors.items()}
     save_file(contiguous, temporary, metadata={"progress": json.dumps(progress)})
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_checkpoint(

@@ -62,9 +62,8 @@ def excitation_frames(f0_hz: NDArray[np.float32], explicit: dict[str, NDArray[np
     return ExcitationFrames(f0_hz, **{name: explicit[name] for name in EXPLICIT_NAMES})
 
 
-def make_batch(store: ClipStore, rng: np.random.Generator, config: LoopConfig | None = None) -> Batch:
+def make_batch(store: ClipStore, rng: np.random.Generator) -> Batch:
     """Draw excerpts and build their excitation, all a function of `rng`."""
-    del config
     arrays = store.random_excerpts(rng, BATCH_SIZE, EXCERPT_FRAMES, real_fraction=REAL_FRACTION)
     latents = explicit_latents(arrays)
     excitations = []
@@ -107,11 +106,13 @@ class CodecTask(nn.Module):
         harmonicity = hnr_loss(gains, batch["hnr_db"], batch["singing"])
         prior = 0.5 * mean.square().mean()
         loss = spectral + _HNR_WEIGHT * harmonicity + _PRIOR_WEIGHT * prior
-        figures = {"spectral": float(spectral.detach()), "hnr": float(harmonicity.detach()), "prior": float(prior.detach())}
-        return loss, figures
+        parts = {"spectral": spectral, "hnr": harmonicity, "prior": prior}
+        return loss, {name: float(part.detach()) for name, part in parts.items()}
 
 
-def train_codec(corpus_dir: Path, run_dir: Path, loop: LoopConfig, *, use_bf16: bool = True) -> tuple[Codec, LoopReport]:
+def train_codec(
+    corpus_dir: Path, run_dir: Path, loop: LoopConfig, *, use_bf16: bool = True
+) -> tuple[Codec, LoopReport]:
     """Train (or go on training) a codec on a corpus; leaves codec.safetensors in `run_dir`."""
     store = ClipStore(Corpus.open(corpus_dir), "train")
     torch.manual_seed(loop.seed)

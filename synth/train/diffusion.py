@@ -229,7 +229,7 @@ def train_diffusion(
 # irregularity, late = fine pitch detail) is the user's, to be tested.
 REGIONS = {
     "early": ["enter", "down", "shrink"],
-    "middle": ["middle", "attention"],
+    "middle": ["before", "attention", "middle"],
     "late": ["grow", "join", "up", "leave"],
 }
 

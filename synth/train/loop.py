@@ -142,8 +142,8 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, config: LoopConfig, step
 @torch.no_grad()
 def update_average(ema: nn.Module, model: nn.Module, decay: float) -> None:
     """ema <- decay * ema + (1 - decay) * model."""
-    averaged, current = list(ema.parameters()), list(model.parameters())
-    torch._foreach_lerp_(averaged, current, 1 - decay)
+    for averaged, current in zip(ema.parameters(), model.parameters(), strict=True):
+        averaged.lerp_(current, 1 - decay)
 
 
 def _report(run_dir: Path, step: int, spent_s: float, loss: float, norm: float, figures: dict[str, float]) -> None:

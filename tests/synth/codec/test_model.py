@@ -41,7 +41,8 @@ def test_basis_interpolates() -> None:
     basis = band_basis(128)
     assert basis.shape == (128, FILTER_BINS)
     assert torch.allclose(basis.sum(0), torch.ones(FILTER_BINS), atol=1e-5)
-    assert (basis >= 0).all() and (basis.sum(1) > 0).all()
+    assert (basis >= 0).all()
+    assert (basis.sum(1) > 0).all()
 
 
 @pytest.mark.parametrize("changed", [20, 50, 79])

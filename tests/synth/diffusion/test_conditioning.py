@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from synth.diffusion.conditioning import (
@@ -28,8 +30,9 @@ def lanes(n_frames: int = 6, **given: float) -> dict[str, np.ndarray]:
 
 def test_slices_tile_the_array() -> None:
     parts = list(pathway_slices().values())
-    assert parts[0].start == 0 and parts[-1].stop == CONDITION_DIM
-    assert all(a.stop == b.start for a, b in zip(parts, parts[1:], strict=False))
+    assert parts[0].start == 0
+    assert parts[-1].stop == CONDITION_DIM
+    assert all(a.stop == b.start for a, b in itertools.pairwise(parts))
 
 
 def test_a_lane_that_is_not_asked_is_masked() -> None:

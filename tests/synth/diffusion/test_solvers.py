@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -24,7 +25,7 @@ def exact(x: Tensor, sigma_from: float, sigma_to: float) -> Tensor:
     return x * math.sqrt((DATA_STD**2 + sigma_to**2) / (DATA_STD**2 + sigma_from**2))
 
 
-def error(solver, n_steps: int) -> float:  # noqa: ANN001
+def error(solver, n_steps: int) -> float:
     sigmas = cosine_sigmas(n_steps)
     x = torch.linspace(-2, 2, 9).reshape(1, 9, 1) * sigmas[0]
     # Stop one level before 0, where every solver is exact for this data.
@@ -33,8 +34,9 @@ def error(solver, n_steps: int) -> float:  # noqa: ANN001
 
 def test_schedule_descends_to_zero() -> None:
     sigmas = cosine_sigmas(8)
-    assert len(sigmas) == 9 and sigmas[-1] == 0.0
-    assert all(a > b for a, b in zip(sigmas, sigmas[1:], strict=False))
+    assert len(sigmas) == 9
+    assert sigmas[-1] == 0.0
+    assert all(a > b for a, b in itertools.pairwise(sigmas))
     with pytest.raises(ValueError, match="at least one step"):
         cosine_sigmas(0)
 
@@ -44,13 +46,13 @@ def test_euler_is_first_order() -> None:
 
 
 @pytest.mark.parametrize("solver", [heun, dpm_solver_2m])
-def test_second_order_solvers(solver) -> None:  # noqa: ANN001
+def test_second_order_solvers(solver) -> None:
     assert error(solver, 64) / error(solver, 128) > 3.0
     assert error(solver, 64) < error(euler, 64) / 3
 
 
 @pytest.mark.parametrize("solver", [euler, heun, dpm_solver_2m])
-def test_cancel_between_steps(solver) -> None:  # noqa: ANN001
+def test_cancel_between_steps(solver) -> None:
     calls = []
 
     def stop() -> bool:
