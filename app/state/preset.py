@@ -26,12 +26,12 @@ _ID_FORM: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 TECHNIQUE_LANE_DEFAULTS: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
     {
         "modal": {},
-        "breathy": {"breathiness": 0.55, "tension": 0.3, "loudness": -28.0},
-        "whisper": {"breathiness": 0.95, "tension": 0.35, "loudness": -36.0},
+        "breathy": {"breathiness": 0.68, "tension": 0.38, "loudness": -28.0},
+        "whisper": {"breathiness": 1.0, "tension": 0.8, "loudness": -32.0},
         "sigh": {"breathiness": 0.65, "tension": 0.2, "loudness": -30.0},
-        "fry": {"fry": 0.8, "breathiness": 0.3, "roughness": 0.15, "tension": 0.4, "loudness": -32.0},
-        "growl": {"roughness": 0.7, "breathiness": 0.45, "tension": 0.65, "loudness": -19.0, "tract": 0.65},
-        "scream": {"roughness": 0.8, "breathiness": 0.65, "tension": 0.9, "loudness": -15.0, "vowel_open": 0.8},
+        "fry": {"fry": 0.8, "breathiness": 0.5, "roughness": 0.15, "tension": 0.4, "loudness": -32.0},
+        "growl": {"roughness": 0.55, "breathiness": 0.8, "tension": 0.7, "loudness": -20.0, "tract": 0.4},
+        "scream": {"roughness": 0.65, "breathiness": 0.65, "tension": 0.85, "loudness": -15.0, "vowel_open": 0.8},
         "shout": {"roughness": 0.15, "breathiness": 0.15, "tension": 0.8, "loudness": -15.0, "vowel_open": 0.75},
     }
 )
