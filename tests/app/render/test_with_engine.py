@@ -1,0 +1,80 @@
+"""The renderer over the true engine, untrained and small: the contract between them, and that order leaves no trace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app.render.cache import CellCache
+from app.render.clip import Clip
+from app.render.grid import n_samples_of
+from app.render.renderer import Renderer, RenderJob, RenderRequest
+from app.state.passage import Lane, Note, Passage, Voice
+from synth.codec.layout import LATENT_DIM
+from synth.codec.model import Codec, CodecConfig
+from synth.diffusion.unet import Denoiser, DenoiserConfig
+from synth.engine import Engine
+from synth.errors import Cancelled
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    torch.manual_seed(0)
+    codec = Codec(CodecConfig(encoder_dim=32, encoder_blocks=1, decoder_dim=32, decoder_blocks=1))
+    widths = DenoiserConfig(widths=(32, 32, 32), blocks_per_level=1, middle_blocks=1, film_dim=32, heads=2)
+    denoiser = Denoiser(widths)
+    config = {
+        "latent_mean": [0.0] * LATENT_DIM,
+        "latent_std": [1.0] * LATENT_DIM,
+        "timbre_mean": [0.0] * 16,
+        "timbre_std": [1.0] * 16,
+    }
+    return Engine(codec.eval().requires_grad_(False), denoiser.eval().requires_grad_(False), config, "untrained", "cpu")
+
+
+def _passage() -> Passage:
+    return Passage(3.3, voices=(Voice(seed=7, notes=(Note(0.3, 1.0, 50.0), Note(1.6, 1.5, 57.5))),))
+
+
+def _scratch(engine: Engine, folder: Path, passage: Passage) -> np.ndarray:
+    clip = Clip(folder, n_samples_of(passage.duration_s), 0)
+    report = Renderer(engine, CellCache()).render(RenderRequest(passage, {}), clip)
+    assert report.cells_sampled == 5
+    return clip.read_mix(0, clip.n_samples)
+
+
+def test_edits_leave_no_trace_of_their_order(engine: Engine, tmp_path: Path) -> None:
+    first = _passage()
+    rough = Lane(((0.3, 0.0), (0.4, 0.9), (0.5, 0.0)))
+    bend = Lane(((2.5, 0.0), (2.6, 2.0), (2.7, 0.0)))
+    voice = first.voices[0]
+    last = first.with_voice(0, replace(voice, lanes={"roughness": rough, "bend": bend}))
+    wanted = _scratch(engine, tmp_path, last)
+    assert np.isfinite(wanted).all()
+    assert np.abs(wanted).max() > 0
+    renderer = Renderer(engine, CellCache(tmp_path / "cells"))
+    clip = Clip(tmp_path, n_samples_of(first.duration_s), 1)
+    for lanes, n_sampled in (({}, 5), ({"bend": bend}, 2), ({"bend": bend, "roughness": rough}, 1)):
+        passage = first.with_voice(0, replace(voice, lanes=lanes))
+        assert renderer.render(RenderRequest(passage, {}, playhead_s=2.0), clip).cells_sampled == n_sampled
+    assert np.array_equal(clip.read_mix(0, clip.n_samples), wanted)
+
+
+def test_the_engine_hears_a_stop_between_its_steps(engine: Engine, tmp_path: Path) -> None:
+    clip = Clip(tmp_path, n_samples_of(3.3), 0)
+    job = RenderJob(engine, CellCache(), RenderRequest(_passage(), {}, "final"), clip)
+    job.plan()
+    asked = 0
+
+    def stop_at_third() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked == 3
+
+    with pytest.raises(Cancelled):
+        job.step(stop_at_third)
+    assert asked == 3
