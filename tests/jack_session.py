@@ -64,7 +64,7 @@ class JackSession:
 
     def start(self) -> None:
         """Start the server and wait until clients can connect. Raises RuntimeError, with its log, when it does not."""
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
         arguments = ["jackd", "-n", self.name, "-r", "-d", "dummy", "-r", str(self.rate_hz)]
         self._process = subprocess.Popen(
             [*arguments, "-p", str(self.period_frames)], stdout=self._log, stderr=subprocess.STDOUT
