@@ -79,7 +79,7 @@ def train(
     checkpoint = run_dir / "checkpoint.safetensors"
     ema = copy.deepcopy(task).eval().requires_grad_(False)
     optimizer = torch.optim.AdamW(
-        task.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
+        task.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
     )
     step, spent_s, smoothed = 0, 0.0, math.nan
     if checkpoint.exists():
