@@ -6,7 +6,7 @@ Frozen, made of plain values: they travel through a pipe between two processes o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from app.render.events import (
@@ -60,7 +60,11 @@ class Extract:
 
 @dataclass(frozen=True, slots=True)
 class LiveCell:
-    """One cell of a held note, before everything else. `ticket` names the note that was struck."""
+    """One cell of a held note, before everything else. `ticket` names the note that was struck.
+
+    lanes               lane id -> value from now on, where a controller has been touched; `bend` in semitones
+    loudness_offset_db  added to what preset and velocity ask for
+    """
 
     ticket: int
     preset: Preset
@@ -68,6 +72,8 @@ class LiveCell:
     velocity: int
     cell_index: int
     seed: int
+    lanes: Mapping[str, float] = field(default_factory=dict)
+    loudness_offset_db: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
