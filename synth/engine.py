@@ -105,6 +105,8 @@ class Engine:
         self.codec, self.denoiser = codec.to(self.device), denoiser.to(self.device)
         self._mean = np.asarray(config["latent_mean"], dtype=np.float32)
         self._std = np.asarray(config["latent_std"], dtype=np.float32)
+        typical = config.get("technique_timbre", {})
+        self._typical = {name: np.asarray(values, dtype=np.float32) for name, values in typical.items()}
         self.timbre_scale = TimbreScale(tuple(config["timbre_mean"]), tuple(config["timbre_std"]))
 
     @classmethod
@@ -136,11 +138,24 @@ class Engine:
         """
         if window.n_frames != WINDOW_FRAMES:
             raise ValueError(f"a window has {WINDOW_FRAMES} frames, not {window.n_frames}")
-        condition = condition_array(window.values, window.timbre, self.timbre_scale)
+        timbre = self._typical_timbre(window) if window.timbre is None else window.timbre
+        condition = condition_array(window.values, timbre, self.timbre_scale)
         first_frame = cell_index * CELL_FRAMES - CONTEXT_FRAMES
         noise = normal_frames(seed, Stream.LATENT, first_frame, WINDOW_FRAMES, LATENT_DIM).T.copy()
         drawn = sample_window(self.denoiser, condition, noise, plan or PLANS[Quality(quality)], should_stop)
         return np.ascontiguousarray((drawn * self._std + self._mean).T.astype(np.float32))
+
+    def _typical_timbre(self, window: ControlFrames) -> Float32Array | None:
+        """Timbre of the technique mixture at every frame -> [n_frames, TIMBRE_DIM]; None when the weights know none.
+
+        Windows are sampled apart: without a timbre each would find a singer of its own.
+        """
+        if not self._typical:
+            return None
+        weights = {name: np.nan_to_num(window.values[f"technique.{name}"]) for name in self._typical}
+        total = np.maximum(np.sum(list(weights.values()), axis=0), 1e-6)
+        mixed = np.sum([weights[name][:, None] * timbre for name, timbre in self._typical.items()], axis=0)
+        return (mixed / total[:, None]).astype(np.float32)
 
     @torch.inference_mode()
     def decode_cell(

@@ -149,11 +149,38 @@ def make_batch(
     }
 
 
+def typical_timbres(store: ClipStore, scale: TimbreScale, n_excerpts: int = 600) -> dict[str, NDArray[np.float32]]:
+    """For each technique the time-mean cepstra of its most typical excerpt (the medoid), recorded ones where they are.
+
+    A passage that names no timbre gets these, so that a voice stays one voice from cell to cell.
+    """
+    rng = np.random.default_rng(1)
+    arrays = store.random_excerpts(rng, n_excerpts, WINDOW_FRAMES, real_fraction=0.6, balance=1.0, augment_db=0.0)
+    means = np.stack([timbre_of(arrays["mfcc"][i], arrays["lane.presence"][i]) for i in range(n_excerpts)])
+    strongest, known = arrays["technique"].argmax(1), np.isfinite(means).all(1) & (arrays["technique"].max(1) > 0.8)
+    typical = {}
+    for column, name in enumerate(TECHNIQUES):
+        of_technique = known & (strongest == column)
+        recorded = of_technique & arrays["is_real"] & (arrays["lane.ingress"].mean(1) < 0.5)
+        chosen = means[recorded if recorded.sum() >= 8 else of_technique]
+        if len(chosen):
+            distance = np.square(scale.normalise(chosen) - np.median(scale.normalise(chosen), axis=0)).sum(1)
+            typical[name] = chosen[distance.argmin()]
+    return typical
+
+
 class Statistics:
     """What scales latents and cepstra to unit variance; part of the weights."""
 
-    def __init__(self, mean: NDArray[np.float32], std: NDArray[np.float32], timbre: TimbreScale) -> None:
+    def __init__(
+        self,
+        mean: NDArray[np.float32],
+        std: NDArray[np.float32],
+        timbre: TimbreScale,
+        technique_timbre: dict[str, NDArray[np.float32]],
+    ) -> None:
         self.mean, self.std, self.timbre = mean, std, timbre
+        self.technique_timbre = technique_timbre
 
     @classmethod
     def measure(cls, store: ClipStore, codec: Codec, n_batches: int = 24) -> Statistics:
@@ -167,15 +194,19 @@ class Statistics:
             cepstra.append(arrays["mfcc"][..., 1 : TIMBRE_DIM + 1][sung])
         z, c = np.concatenate(latents), np.concatenate(cepstra)
         timbre = TimbreScale(tuple(map(float, c.mean(0))), tuple(map(float, c.std(0) + 1e-3)))
-        return cls(z.mean(0).astype(np.float32), (z.std(0) + 1e-3).astype(np.float32), timbre)
+        typical = typical_timbres(store, timbre)
+        return cls(z.mean(0).astype(np.float32), (z.std(0) + 1e-3).astype(np.float32), timbre, typical)
 
-    def as_dict(self) -> dict[str, list[float]]:
+    def as_dict(self) -> dict[str, Any]:
         """Plain lists for metadata."""
         return {
             "latent_mean": [round(float(v), 6) for v in self.mean],
             "latent_std": [round(float(v), 6) for v in self.std],
             "timbre_mean": [round(v, 5) for v in self.timbre.mean],
             "timbre_std": [round(v, 5) for v in self.timbre.std],
+            "technique_timbre": {
+                name: [round(float(v), 3) for v in values] for name, values in self.technique_timbre.items()
+            },
         }
 
 
