@@ -52,7 +52,7 @@ def _program() -> click.Group:
     return Stridor(
         help="Stridor: draw or play a voice that screams, sighs, growls and whispers. Without a command: the window.",
         params=[
-            click.Option(["--open", "passage"], type=click.Path(path_type=Path), help="Open the window on this passage."),
+            click.Option(["--open", "passage"], type=click.Path(path_type=Path), help="A passage for the window."),
             click.Option(["--debug"], is_flag=True, help="Log everything, also on the terminal."),
             click.Option(
                 ["--or-demo"],

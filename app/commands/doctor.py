@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from app.commands.command import command as stridor_command
 from app.commands.terminal import show
 from app.report import fault_of, line_for, log_folder
 
+_MIDI_PATIENCE_S = 3.0
 _PACKAGES = ("stridor", "torch", "numpy", "PySide6_Essentials", "sounddevice", "mido", "python-rtmidi", "swift-f0")
 
 
@@ -87,27 +89,35 @@ def _display() -> Finding:
 
 
 def _sound() -> Finding:
-    from app.audio.probe import probe_outputs
+    from app.audio.probe import probe_devices
 
-    devices = probe_outputs()
-    if not devices:
-        return Finding(False, ("There is no sound card. Everything but hearing works.",), {"outputs": []})
+    report = probe_devices()
+    if report.problem:
+        return Finding(False, (f"{report.problem} {report.remedy}",), {"outputs": []})
+    values = {"portaudio": report.portaudio_version, "outputs": [asdict(device) for device in report.outputs]}
+    if not report.outputs:
+        return Finding(False, ("There is no sound card. Everything but hearing works.",), values)
     lines = tuple(
         f"{device.id}{' (default)' if device.is_default else ''}: {device.n_channels} channels, "
         f"{device.default_rate_hz:.0f} Hz, {1000.0 * device.latency_s:.1f} ms"
-        for device in devices
+        for device in report.outputs
     )
-    values = [
-        {"id": device.id, "default": device.is_default, "channels": device.n_channels, "latency_s": device.latency_s}
-        for device in devices
-    ]
-    return Finding(True, lines, {"outputs": values})
+    return Finding(True, lines, values)
 
 
 def _midi() -> Finding:
-    from app.midi.inputs import input_names
+    from app.midi.inputs import MidiInputs
 
-    names = input_names()
+    inputs = MidiInputs(lambda _message: None)
+    inputs.start()
+    deadline_s = time.monotonic() + _MIDI_PATIENCE_S
+    try:
+        while not inputs.names() and time.monotonic() < deadline_s:
+            inputs.poll()
+            time.sleep(0.02)
+        names = inputs.names()
+    finally:
+        inputs.close()
     return Finding(bool(names), tuple(names) or ("There is no MIDI input.",), {"inputs": names})
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from app.audio.client import SoundClient
 from app.commands.extraction import passage_from_recording
-from app.live.player import LivePlayer
 from app.render.cache import default_folder
 from app.render.worker import WorkerSettings
 from app.services.instrument import Instrument
+from app.services.live import LiveSession
 
 
 def make_instrument(*, device: str = "auto", output_device: str | None = None) -> Instrument:
@@ -26,4 +26,4 @@ def make_instrument(*, device: str = "auto", output_device: str | None = None) -
         device=device,
         extractor=passage_from_recording,
     )
-    return Instrument(sound_client=sound, live=LivePlayer(sound), settings=settings)
+    return Instrument(sound_client=sound, live=LiveSession(sound), settings=settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -155,3 +156,21 @@ def test_window_without_a_display_is_one_line(
     assert ran.status == 2
     assert len(ran.err.splitlines()) == 1
     assert "display" in ran.err
+
+
+def test_doctor_examines_everything_whatever_is_missing(stridor: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One section that fails hides no other."""
+
+    def fail() -> Any:
+        raise ZeroDivisionError("no driver answers")
+
+    monkeypatch.setattr("app.audio.probe.probe_devices", fail)
+    ran = stridor("doctor", "--json")
+    assert ran.status == 0, ran.err
+    found = json.loads(ran.out)
+    assert set(found) == {"versions", "model", "sound", "midi", "display", "folders", "crashes"}
+    assert not found["sound"]["ok"]
+    assert "no driver answers" in found["sound"]["words"][0]
+    assert found["folders"]["ok"]
+    assert found["crashes"]["records"] == []
+    assert found["versions"]["packages"]["numpy"] != "not installed"
