@@ -9,8 +9,8 @@ from app.state.resolve import resolve
 from synth.spec import HOP_S, LANE_IDS, Float32Array
 from ui.document import Document
 
-BLOCK_FRAMES = 1024
-_BLOCKS_A_TURN = 1
+BLOCK_FRAMES = 512
+_FIRST_BLOCKS = 4  # shown before the rest is known
 
 
 class AskedCurves(QObject):
@@ -24,6 +24,8 @@ class AskedCurves(QObject):
         self._values: dict[str, Float32Array] = {}
         self._stale: list[int] = []
         self._wanted_frame = 0
+        self._resolved_this_time = 0
+        self._has_news = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -73,24 +75,31 @@ class AskedCurves(QObject):
                 grown[:kept] = old[:kept]
                 self._values[lane_id] = grown
         self._stale = list(range(-(-n_frames // BLOCK_FRAMES)))
+        self._resolved_this_time = 0
         self._timer.start()
 
     def _resolve_some(self) -> None:
-        for _ in range(_BLOCKS_A_TURN):
-            if not self._stale:
-                break
+        """One block, the nearest after what is looked at; views hear of it once, at the end."""
+        if self._stale:
             wanted = self._wanted_frame // BLOCK_FRAMES
-            nearest = min(self._stale, key=lambda block: block - wanted if block >= wanted else wanted - block + 1000)
+            nearest = min(self._stale, key=lambda block: (block < wanted, abs(block - wanted)))
             self._stale.remove(nearest)
             self._resolve_block(nearest)
+        at_front = self._resolved_this_time == _FIRST_BLOCKS
         if self._stale:
             self._timer.start()
-        self.changed.emit()
+        if self._has_news and (not self._stale or at_front):
+            self._has_news = False
+            self.changed.emit()
 
     def _resolve_block(self, block: int) -> None:
         document = self._document
         start = block * BLOCK_FRAMES
         count = min(BLOCK_FRAMES, self.n_frames - start)
         frames = resolve(document.passage, document.voice, document.preset, start, count)
+        self._resolved_this_time += 1
         for lane_id in LANE_IDS:
-            self._values[lane_id][start : start + count] = frames.values[lane_id]
+            held = self._values[lane_id][start : start + count]
+            if not np.array_equal(held, frames.values[lane_id]):
+                held[:] = frames.values[lane_id]
+                self._has_news = True

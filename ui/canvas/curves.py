@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import shiboken6
 from numpy.typing import NDArray
-from PySide6.QtGui import QPolygonF
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QPainter, QPen, QPolygonF
 
 from ui.canvas.view import TimeView, ValueView
 
 Float64Array = NDArray[np.float64]
 _POINTS_PER_PIXEL = 2.0
+_DENSE_POINTS = 700
 
 
 def visible_slice(t_s: Float64Array, view: TimeView) -> slice:
@@ -67,3 +69,21 @@ def curve_polygons(t_s: Float64Array, values: Float64Array, view: TimeView, scal
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
         lines.append(polygon(*decimated(x_px[start:stop], y_px[start:stop], view.width_px)))
     return lines
+
+
+def paint_curve(painter: QPainter, lines: list[QPolygonF], colour: QColor, width_px: float) -> None:
+    """Draw polylines: smooth and `width_px` wide, but plain one-pixel lines where points stand close.
+
+    Qt's raster engine takes milliseconds for one wide smooth line of thousands of points, where it cannot be told
+    from a plain one.
+    """
+    for line in lines:
+        is_dense = line.size() > _DENSE_POINTS
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, not is_dense)
+        if is_dense:
+            painter.setPen(QPen(colour, 1))
+        else:
+            round_cap, round_join = Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin
+            painter.setPen(QPen(colour, width_px, Qt.PenStyle.SolidLine, round_cap, round_join))
+        painter.drawPolyline(line)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from synth.spec import LaneSpec
 from ui.canvas.context import CanvasContext
-from ui.canvas.curves import Float64Array, curve_polygons, step_points, visible_slice
+from ui.canvas.curves import Float64Array, curve_polygons, paint_curve, step_points, visible_slice
 from ui.canvas.surface import EditSurface
 from ui.canvas.view import ValueView
 from ui.formats import value_label
@@ -104,9 +104,9 @@ class LaneView(EditSurface):
             fill.setAlphaF(0.13)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(fill)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
             painter.drawPolygon(area)
-            painter.setPen(QPen(colour, 1.8, Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap, Qt.PenJoinStyle.RoundJoin))
-            painter.drawPolyline(line)
+            paint_curve(painter, [line], colour, 1.8)
 
     def _paint_dots(self, painter: QPainter) -> None:
         t_s, values = self.context.document.lane_arrays(self.spec.id)
@@ -127,17 +127,18 @@ class LaneView(EditSurface):
         measured = self.context.measured.curve(document.voice_index, self.spec.id)
         if measured is None:
             return
-        painter.setPen(QPen(with_alpha(self.context.theme.colours.measured, 0.62), 1.0))
         t_s, values = (np.asarray(part, dtype=np.float64) for part in measured)
         clamped = np.clip(values, self.spec.minimum, self.spec.maximum)
-        for line in curve_polygons(t_s, clamped, self.context.axis.view, self.scale()):
-            painter.drawPolyline(line)
+        lines = curve_polygons(t_s, clamped, self.context.axis.view, self.scale())
+        paint_curve(painter, lines, with_alpha(self.context.theme.colours.measured, 0.62), 1.0)
 
     def _paint_default(self, painter: QPainter) -> None:
         asked = self.context.asked
         colour = self.context.theme.lane_colour(self.spec.colour)
         colour.setAlphaF(0.55)
-        painter.setPen(QPen(colour, 1.2, Qt.PenStyle.DashLine))
         values = asked.values(self.spec.id).astype(np.float64)
-        for line in curve_polygons(asked.times_s(), values, self.context.axis.view, self.scale()):
-            painter.drawPolyline(line)
+        paint_curve(painter, curve_polygons(asked.times_s(), values, self.context.axis.view, self.scale()), colour, 1.2)
+
+    def follow_asked(self) -> None:
+        if self.spec.id not in self.context.document.voice.lanes:
+            self.invalidate()

@@ -99,7 +99,9 @@ class SpectrogramView(Strip):
             y = self.height() * (1.0 - share)
             painter.fillRect(QRectF(0, y, self.width(), 1), with_alpha(colours.text_faint, 0.22))
             painter.setPen(QColor(colours.text_dim))
-            painter.drawText(QRectF(4, y - 14, 60, 13), Qt.AlignmentFlag.AlignVCenter, f"{label}Hz")
+            tag = QRectF(4, min(max(y - 7, 1.0), self.height() - 15.0), 46, 14)
+            painter.fillRect(tag, with_alpha(colours.canvas, 0.72))
+            painter.drawText(tag, Qt.AlignmentFlag.AlignCenter, f"{label}Hz")
 
     def _visible(self) -> range:
         view = self.context.axis.view

@@ -44,7 +44,7 @@ class EditSurface(Strip):
         context.document.voice_chosen.connect(self.invalidate)
         context.document.selection_changed.connect(self.invalidate)
         context.measured.changed.connect(self.invalidate)
-        context.asked.changed.connect(self.invalidate)
+        context.asked.changed.connect(self.follow_asked)
         self._take_tool()
 
     def scale(self) -> ValueView:
@@ -138,6 +138,10 @@ class EditSurface(Strip):
     def focusOutEvent(self, event: QFocusEvent) -> None:
         super().focusOutEvent(event)
         self.update()
+
+    def follow_asked(self) -> None:
+        """Resolved values have changed."""
+        self.invalidate()
 
     def readout(self, at: Pointer) -> str:
         """What the status line says of the pointer."""

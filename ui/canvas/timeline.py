@@ -17,6 +17,7 @@ from ui.canvas.spectrogram import SpectrogramView
 from ui.canvas.strip import Strip
 from ui.canvas.waveform import WaveformView
 from ui.formats import error_label, note_name
+from ui.icons import icon
 from ui.measured import lane_error
 from ui.styled import label, styled
 
@@ -65,6 +66,8 @@ class Timeline(QWidget):
         self._bar.valueChanged.connect(self._on_bar)
         self._arrange()
         context.axis.changed.connect(self._show_axis)
+        context.theme.changed.connect(self._show_icon)
+        self._show_icon()
         context.document.changed.connect(lambda: context.axis.set_duration(context.document.passage.duration_s))
         context.tools.readout.connect(self._show_pitch)
         self._error_timer = QTimer(self)
@@ -148,6 +151,9 @@ class Timeline(QWidget):
         row.addWidget(strip, 1)
         row.addSpacing(_VERTICAL_BAR_PX)
         return row_widget
+
+    def _show_icon(self) -> None:
+        self.lanes_button.setIcon(icon("lanes", self.context.theme.colours.text_dim))
 
     def _show_axis(self) -> None:
         view, axis = self.context.axis.view, self.context.axis
