@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
+import sys
 import tomllib
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -25,6 +27,44 @@ WANTED = [
     Requirement(text)
     for text in PROJECT["dependencies"] + [one for group in PROJECT["optional-dependencies"].values() for one in group]
 ]
+
+
+# Import names that differ from the package's, and packages that are run or loaded rather than imported.
+DISTRIBUTION_OF = {
+    "PySide6": "pyside6-essentials",
+    "shiboken6": "pyside6-essentials",
+    "jack": "jack-client",
+    "parselmouth": "praat-parselmouth",
+    "pytestqt": "pytest-qt",
+    "rtmidi": "python-rtmidi",
+    "swift_f0": "swift-f0",
+}
+NOT_IMPORTED = {
+    "import-linter", "pyright", "ruff", "pytest-timeout",  # programs, and a plug-in
+    "python-rtmidi",  # mido's back end
+    "pyworld", "setuptools",  # loaded by name, where the evaluation extra is installed
+}  # fmt: skip
+
+
+def imported_packages() -> set[str]:
+    """Every package that our sources and tests import, by the name of its distribution."""
+    ours = {"app", "ui", "synth", "tests", *sys.stdlib_module_names}
+    names: set[str] = set()
+    for room in ("app", "ui", "synth", "tests"):
+        for path in (REPOSITORY / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Import):
+                    names |= {alias.name.split(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                    names.add(node.module.split(".")[0])
+    return {canonicalize_name(DISTRIBUTION_OF.get(name, name)) for name in names - ours}
+
+
+def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
+    """An import that only works because somebody installed it by hand fails on everybody else's machine."""
+    declared = {canonicalize_name(wanted.name) for wanted in WANTED}
+    assert imported_packages() - declared == set()
+    assert declared - imported_packages() - NOT_IMPORTED == set()
 
 
 @pytest.mark.parametrize("wanted", WANTED, ids=str)
