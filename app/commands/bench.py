@@ -1,13 +1,17 @@
-"""`stridor bench render`."""
+"""`stridor bench render|peer|editor`."""
 
 from __future__ import annotations
 
+import resource
+import sys
 import tempfile
-from dataclasses import replace
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import psutil
 
 from app.commands.command import command as stridor_command
 from app.commands.render import DEVICES, QUALITIES
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
     from app.state.passage import Passage
 
 FILE = click.Path(path_type=Path)
+_BYTES_PER_MB = 2**20
+# getrusage counts kilobytes, but on macOS bytes.
+_PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 @click.group("bench")
@@ -25,51 +32,165 @@ def command() -> None:
     """How fast this machine is."""
 
 
-@stridor_command("render", example="stridor bench render --quality draft --threads 2 --seconds 20")
+@stridor_command(
+    "render", example="stridor bench render --quality live --quality draft --quality final --threads 2 --seconds 30"
+)
 @click.option("--passage", "source", metavar="PASSAGE|MIDI", type=FILE, help="Else the demo passage.")
 @click.option("--seconds", type=click.FloatRange(min=0.8, max=1800.0), help="Repeat or cut the passage to so long.")
-@click.option("--quality", type=QUALITIES, default="draft", show_default=True)
+@click.option("--quality", "qualities", type=QUALITIES, multiple=True, default=("draft",), show_default=True)
 @click.option("--device", type=DEVICES, default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Processor threads; all cores when not given.")
 @click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="The median counts.")
 def render(
     source: Path | None,
     seconds: float | None,
-    quality: str,
+    qualities: tuple[str, ...],
     device: str,
     threads: int | None,
     repeats: int,
     as_json: bool,
 ) -> None:
-    """Load the model and render a passage with nothing cached: time to the first sample, and times real time."""
+    """Load the model and render a passage with nothing cached: time to the first sample, and times real time.
+
+    Starting the process, importing the libraries, loading the weights and rendering are told apart.
+    """
+    process_start_s = time.time() - psutil.Process().create_time()
+    import_s = _import_engine()
     from app.commands.open_passage import open_passage
-    from app.render.offline import OfflineRenderer
     from app.store.presets import DEMO_FOLDER
 
     passage = open_passage(source or DEMO_FOLDER / "first_breath.stridor")
     if seconds is not None:
         passage = lasting(passage, seconds)
-    runs = []
-    load_s = 0.0
+    load_s, runs = 0.0, []
     with ProgressLine("Rendering", quiet=as_json) as line:
-        for i in range(repeats):
-            with tempfile.TemporaryDirectory(prefix="stridor-bench-") as folder:
-                renderer = OfflineRenderer(device=device, n_threads=threads, cache_folder=Path(folder))
+        for quality in qualities:
+            found = []
+            for _ in range(repeats):
+                run = _fresh_run(passage, quality, device, threads)
                 # Later loads find the files in memory already; the first is what a user waits for.
-                load_s = load_s or renderer.load_s
-                runs.append(_run(renderer, passage, quality))
-            line.update(i + 1, repeats)
-    runs.sort(key=lambda run: run["total_s"])
-    middle = {"load_s": load_s, "threads": threads, "repeats": repeats, **runs[len(runs) // 2]}
-    middle["load_to_first_sample_s"] = load_s + middle["first_sample_s"]
-    names = ("duration_s", "load_s", "first_sample_s", "load_to_first_sample_s", "sample_s", "decode_s", "total_s")
-    rows = [[name, f"{middle[name]:.2f} s"] for name in names]
-    rows.append(["realtime_factor", f"{middle['realtime_factor']:.1f}x"])
-    show(middle, [f"{quality} on {middle['device']}, median of {repeats}", *columns(rows)], as_json=as_json)
+                load_s = load_s or run["load_s"]
+                found.append(run)
+                line.update(len(runs) * repeats + len(found), len(qualities) * repeats)
+            found.sort(key=lambda run: run["total_s"])
+            runs.append(_with_stages(found[len(found) // 2]))
+    result = {
+        "process_start_s": process_start_s,
+        "import_s": import_s,
+        "load_s": load_s,
+        "load_to_first_sample_s": load_s + runs[0]["first_sample_s"],
+        "import_to_first_sample_s": import_s + load_s + runs[0]["first_sample_s"],
+        "threads": threads,
+        "repeats": repeats,
+        "peak_memory_mb": peak_memory_mb(),
+        "runs": runs,
+    }
+    show(result, _render_lines(result), as_json=as_json)
+
+
+def _import_engine() -> float:
+    started_s = time.perf_counter()
+    import synth.engine  # noqa: F401 (torch and all: what is timed here is the import)
+
+    return time.perf_counter() - started_s
+
+
+def _fresh_run(passage: Passage, quality: str, device: str, threads: int | None) -> dict[str, Any]:
+    from app.render.offline import OfflineRenderer
+
+    with tempfile.TemporaryDirectory(prefix="stridor-bench-") as folder:
+        renderer: OfflineRenderer = OfflineRenderer(device=device, n_threads=threads, cache_folder=Path(folder))
+        _, report = renderer.to_array(passage, quality=quality)
+    return report.as_dict()
+
+
+def _with_stages(run: dict[str, Any]) -> dict[str, Any]:
+    """Milliseconds a cell in each stage, beside what the report says."""
+    other_s = run["total_s"] - run["plan_s"] - run["sample_s"] - run["decode_s"]
+    stages = {"plan": run["plan_s"], "sample": run["sample_s"], "decode": run["decode_s"], "mix_and_write": other_s}
+    return run | {f"{name}_ms_per_cell": 1000.0 * seconds / run["cells_total"] for name, seconds in stages.items()}
+
+
+def _render_lines(result: dict[str, Any]) -> list[str]:
+    names = ("process_start_s", "import_s", "load_s", "load_to_first_sample_s", "import_to_first_sample_s")
+    lines = columns([[name, f"{result[name]:.2f} s"] for name in names])
+    header = ["quality", "duration", "first sample", "total", "times real time", "sample", "decode", "mix, write"]
+    rows = []
+    for run in result["runs"]:
+        stages = [f"{run[f'{stage}_ms_per_cell']:.1f} ms" for stage in ("sample", "decode", "mix_and_write")]
+        times = [f"{run[name]:.2f} s" for name in ("duration_s", "first_sample_s", "total_s")]
+        rows.append([run["quality"], *times, f"{run['realtime_factor']:.1f}x", *stages])
+    device = result["runs"][0]["device"]
+    lines += [f"peak memory {result['peak_memory_mb']:.0f} MB", "", f"on {device}, median of {result['repeats']}"]
+    return [*lines, *columns(rows, header=header), "(stages: a cell of 0.8 s)"]
+
+
+def peak_memory_mb() -> float:
+    """Largest resident set of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _PEAK_UNIT / _BYTES_PER_MB
+
+
+@stridor_command("peer", example="stridor bench peer --threads 2 --quality draft")
+@click.option("--quality", type=QUALITIES, default="draft", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, help="For both.")
+@click.option("--peer-steps", type=click.IntRange(min=1), default=3, show_default=True, help="Steps timed, of its 50.")
+@click.option("--repeats", type=click.IntRange(min=1), default=3, show_default=True, help="Ours; the median counts.")
+def peer(quality: str, threads: int, peer_steps: int, repeats: int, as_json: bool) -> None:
+    """Ours against audio-diffusion-pytorch's README model at 50 steps, on the same seconds, in the same process."""
+    from app.commands.open_passage import open_passage
+    from app.store.presets import DEMO_FOLDER
+    from synth.evaluate.peer import PEER_S, PEER_STEPS, time_peer
+
+    passage = lasting(open_passage(DEMO_FOLDER / "first_breath.stridor"), PEER_S)
+    with ProgressLine("Rendering", quiet=as_json) as line:
+        runs = []
+        for _ in range(repeats):
+            runs.append(_fresh_run(passage, quality, "cpu", threads))
+            line.update(len(runs), repeats + 1)
+        theirs = time_peer(peer_steps)
+        line.update(repeats + 1, repeats + 1)
+    ours_s = sorted(run["total_s"] for run in runs)[repeats // 2]
+    result = {"quality": quality, "audio_s": PEER_S, "threads": threads, "ours_s": ours_s, "peer": asdict(theirs)}
+    result["ratio"] = theirs.sample_s / ours_s
+    show(
+        result,
+        [
+            f"{PEER_S:.2f} s of sound, {threads} threads, CPU",
+            f"ours, {quality}: {ours_s:.2f} s",
+            f"{theirs.name}, {theirs.n_parameters / 1e6:.0f} M parameters: {theirs.sample_s:.0f} s for {PEER_STEPS} "
+            f"steps ({theirs.timed_steps} timed, {theirs.step_s:.2f} s each)",
+            f"ratio {result['ratio']:.0f}",
+        ],
+        as_json=as_json,
+    )
+
+
+@stridor_command("editor", example="stridor bench editor --seconds 20")
+@click.option("--seconds", type=click.FloatRange(min=1.0, max=600.0), default=20.0, show_default=True)
+@click.option("--passage-seconds", type=click.FloatRange(min=10.0, max=1800.0), default=180.0, show_default=True)
+def editor(seconds: float, passage_seconds: float, as_json: bool) -> None:
+    """Draw in a window with real mouse events while it renders in the background: how long its frames take.
+
+    Without a display, on a private Xvfb.
+    """
+    from app.commands.bench_editor import bench_editor
+
+    report = bench_editor(seconds, passage_seconds)
+    frames = report.frames
+    rows = [[name, f"{value:.1f} ms"] for name, value in frames.items() if name != "n_frames"]
+    show(
+        asdict(report),
+        [
+            f"{report.n_strokes} strokes, {frames['n_frames']} frames, {report.n_progress} steps of background "
+            f"rendering, over {report.passage_s:g} s on {report.platform}",
+            *columns(rows),
+        ],
+        as_json=as_json,
+    )
 
 
 def lasting(passage: Passage, seconds: float) -> Passage:
-    """The passage's first voice, again and again until `seconds` are over, with a seed of its own each time."""
+    """The passage's first voice, again and again until `seconds` are over."""
     from app.state.passage import Lane, Note, Voice
 
     first = passage.voices[0]
@@ -90,9 +211,5 @@ def lasting(passage: Passage, seconds: float) -> Passage:
     return replace(passage, duration_s=seconds, voices=(voice,))
 
 
-def _run(renderer: OfflineRenderer, passage: Passage, quality: str) -> dict[str, Any]:
-    _, report = renderer.to_array(passage, quality=quality)
-    return report.as_dict()
-
-
-command.add_command(render)
+for _bench in (render, peer, editor):
+    command.add_command(_bench)

@@ -191,7 +191,9 @@ def _recordings(corpus: Path, count: int | None, labels: tuple[str, ...]) -> lis
     return held_out(corpus, count, labels)
 
 
-@stridor_command("proof", example="stridor evaluate proof --corpus runs/corpus --recordings 40 --pairs 20 -o proof.json")
+@stridor_command(
+    "proof", example="stridor evaluate proof --corpus runs/corpus --recordings 40 --pairs 20 -o proof.json"
+)
 @click.option("--corpus", type=FOLDER, required=True, help="A folder made by `stridor corpus build`.")
 @click.option("--recordings", type=click.IntRange(min=2), default=40, show_default=True, help="Held-out recordings.")
 @click.option("--pairs", type=click.IntRange(min=1), default=20, show_default=True, help="Pairs of real takes.")

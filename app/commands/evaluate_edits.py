@@ -162,13 +162,9 @@ def same(what: str, a: Float32Array, b: Float32Array) -> Sameness:
     return Sameness(what, difference, a.shape == b.shape and a.tobytes() == b.tobytes())
 
 
-def _after_edits(
-    engine: EngineLike, folder: Path, quality: str, passage: Passage, desk: _Desk
-) -> list[Sameness]:
+def _after_edits(engine: EngineLike, folder: Path, quality: str, passage: Passage, desk: _Desk) -> list[Sameness]:
     """Three edits in two orders over a warm cache, one of them undone and done again, against from scratch."""
-    steps = [
-        (lane_id, passage.duration_s * place) for lane_id, place in zip(EDITED_LANES[:3], (0.2, 0.24, 0.6))
-    ]
+    steps = [(lane_id, passage.duration_s * place) for lane_id, place in zip(EDITED_LANES[:3], (0.2, 0.24, 0.6))]
     results = []
     for order in ((0, 1, 2), (2, 1, 0)):
         current = passage

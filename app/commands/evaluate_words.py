@@ -31,9 +31,7 @@ def controls_lines(report: ControlsReport) -> list[str]:
     ]
     header = ["lane", "n", "Spearman", "slope", "intercept", "mean error", "mean |error|"]
     measured = list(next(iter(report.cross_talk.values()), {}))
-    cross = [
-        [asked, *(f"{heard[name]:.2f}" for name in measured)] for asked, heard in report.cross_talk.items()
-    ]
+    cross = [[asked, *(f"{heard[name]:.2f}" for name in measured)] for asked, heard in report.cross_talk.items()]
     return [
         f"{report.quality}: {report.setting}",
         *columns(rows, header=header),
@@ -80,7 +78,9 @@ def _levels(found: object) -> list[float]:
 
 def determinism_lines(report: DeterminismReport) -> list[str]:
     """What was the same, and what an edit cost."""
-    same = [[s.what, "identical" if s.is_identical else f"differs by {s.largest_difference:.2g}"] for s in report.sameness]
+    same = [
+        [s.what, "identical" if s.is_identical else f"differs by {s.largest_difference:.2g}"] for s in report.sameness
+    ]
     edits = [
         [lane_id, f"{seconds:.1f} s", f"{report.worst_changed_s[lane_id]:.2f} s"]
         for lane_id, seconds in report.worst_resampled_s.items()
@@ -114,7 +114,12 @@ def proof_lines(report: ProofReport) -> list[str]:
 def resynthesis_lines(report: ResynthesisReport) -> list[str]:
     """Methods by label."""
     rows = [
-        [f"{row.label}: {row.method}", str(row.n_recordings), str(row.measures["log_mel_db"]), str(row.measures["mr_stft"])]
+        [
+            f"{row.label}: {row.method}",
+            str(row.n_recordings),
+            str(row.measures["log_mel_db"]),
+            str(row.measures["mr_stft"]),
+        ]
         for row in report.rows
     ]
     return [f"{report.quality}: {report.setting}", *columns(rows, header=["", "n", "log-mel dB", "MR-STFT"])]

@@ -93,9 +93,7 @@ def evaluate_controls(singer: Singer, plan: ControlsPlan, on_progress: Progress 
                 other: spearman_interval(values, [segment[other] for segment in heard]).value
                 for other in MEASURED_LANES
             }
-    return ControlsReport(
-        singer.engine.weights_hash, singer.quality, plan, _setting(plan), tuple(lanes), cross_talk
-    )
+    return ControlsReport(singer.engine.weights_hash, singer.quality, plan, _setting(plan), tuple(lanes), cross_talk)
 
 
 def _setting(plan: ControlsPlan) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +119,7 @@ def modulation_spectrum(log_mel_db: Float64Array) -> Float64Array:
     spectrum = np.abs(np.fft.rfft(centred * np.hanning(len(centred))[:, None], axis=0)) ** 2 / max(len(centred), 1)
     rates_hz = np.fft.rfftfreq(len(centred), 1.0 / FRAME_RATE_HZ)
     depths = []
-    for low_hz, high_hz in zip(_MODULATION_EDGES_HZ[:-1], _MODULATION_EDGES_HZ[1:]):
+    for low_hz, high_hz in pairwise(_MODULATION_EDGES_HZ):
         inside = spectrum[(rates_hz >= low_hz) & (rates_hz < high_hz)]
         depths.append(10.0 * np.log10(np.mean(inside) + 1e-3) if len(inside) else np.nan)
     return np.array(depths)

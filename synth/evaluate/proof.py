@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def take_pairs(corpus_dir: Path, n_pairs: int) -> list[tuple[str, Recording, Rec
     pairs = []
     for (split, _), takes in sorted(families.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
         takes.sort(key=lambda record: record.sources)
-        pairs += [(split, first, second) for first, second in zip(takes[:-1], takes[1:])]
+        pairs += [(split, first, second) for first, second in pairwise(takes)]
     return [(s, load_recording(corpus, a), load_recording(corpus, b)) for s, a, b in pairs[:n_pairs]]
 
 

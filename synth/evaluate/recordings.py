@@ -73,7 +73,7 @@ def encode(engine: Engine, audio: Float32Array) -> tuple[Float32Array, ControlFr
     analysis = analyse(padded)
     arrays = {f"phys.{name}": values[None] for name, values in analysis.physical.items()}
     arrays |= {"lane.presence": analysis.lanes["presence"][None], "f0_hz": analysis.f0.f0_hz[None]}
-    arrays["voiced"] = analysis.f0.voiced[None]
+    arrays["voiced"] = analysis.f0.voiced[None].astype(np.float32)
     device = engine.device
     with torch.inference_mode():
         features = torch.from_numpy(encoder_features(arrays)).to(device)
@@ -100,10 +100,10 @@ def extracted(analysis: Analysis, *, varying_timbre: bool = False) -> Gesture:
     unasked = np.full(analysis.n_frames, np.nan, dtype=np.float32)
     drawn |= {f"technique.{name}": unasked for name in TECHNIQUES}
     drawn["bend"] = np.zeros(analysis.n_frames, dtype=np.float32)
-    return Gesture(ControlFrames(drawn, None, pitch_drift=0.0), timbre_of(analysis, varying=varying_timbre))
+    return Gesture(ControlFrames(drawn, None, pitch_drift=0.0), measured_timbre(analysis, varying=varying_timbre))
 
 
-def timbre_of(analysis: Analysis, *, varying: bool) -> Float32Array | None:
+def measured_timbre(analysis: Analysis, *, varying: bool) -> Float32Array | None:
     """Cepstra c1..c16 where somebody sings: their mean [16], or smoothed over time [n_frames, 16]; None in silence."""
     from synth.diffusion.conditioning import TIMBRE_DIM
     from synth.train.diffusion import smooth_where, timbre_of

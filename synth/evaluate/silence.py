@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from synth.evaluate.singing import Gesture, Singer, neutral_controls
 from synth.evaluate.statistics import Interval, mean_interval
-from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES
+from synth.spec.audio import HOP_SAMPLES
 from synth.spec.controls import Float32Array
 from synth.spec.lanes import TECHNIQUES
 

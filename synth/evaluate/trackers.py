@@ -39,9 +39,8 @@ class Heard:
 
 def praat(audio: Float32Array) -> Heard:
     """Praat's `To Pitch (ac)` over 60-800 Hz (Boersma 1993). Raises UserError without the evaluation extra."""
-    track = _parselmouth().Sound(audio.astype(np.float64), SAMPLE_RATE_HZ).to_pitch_ac(
-        time_step=_STEP_S, pitch_floor=_FLOOR_HZ, pitch_ceiling=_CEILING_HZ
-    )
+    sound = _parselmouth().Sound(audio.astype(np.float64), SAMPLE_RATE_HZ)
+    track = sound.to_pitch_ac(time_step=_STEP_S, pitch_floor=_FLOOR_HZ, pitch_ceiling=_CEILING_HZ)
     f0_hz = np.asarray(track.selected_array["frequency"], dtype=np.float64)
     return Heard(np.asarray(track.xs(), dtype=np.float64), _note(f0_hz, f0_hz > 0.0))
 
@@ -51,7 +50,7 @@ def swift(audio: Float32Array) -> Heard:
     result = _detector().detect(resample(audio, SAMPLE_RATE_HZ, _SWIFT_RATE_HZ), _SWIFT_RATE_HZ)
     f0_hz = np.asarray(result.pitch_hz, dtype=np.float64)
     voiced = (np.asarray(result.confidence) >= _SWIFT_VOICED) & (f0_hz > 0.0)
-    return Heard(np.arange(len(f0_hz)) * _SWIFT_HOP_S, _note(f0_hz, voiced))
+    return Heard(np.arange(len(f0_hz), dtype=np.float64) * _SWIFT_HOP_S, _note(f0_hz, voiced))
 
 
 TRACKERS: Mapping[str, Callable[[Float32Array], Heard]] = MappingProxyType({"praat": praat, "swift_f0": swift})

@@ -1,0 +1,107 @@
+"""The peer: audio-diffusion-pytorch's model of its README, timed on this machine beside ours.
+
+Raw-waveform diffusion with a U-Net of about 217 M parameters, v-diffusion, 50 steps on 2**18 stereo samples. A few
+steps are timed and multiplied: every step does the same work. Weights are random; they do not change the time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from synth.errors import UserError
+from synth.spec.audio import SAMPLE_RATE_HZ
+
+_log = logging.getLogger(__name__)
+
+PEER_SAMPLES = 2**18
+PEER_STEPS = 50
+PEER_S = PEER_SAMPLES / SAMPLE_RATE_HZ
+_CHANNELS = 2
+_README_MODEL = {
+    "in_channels": _CHANNELS,
+    "channels": [8, 32, 64, 128, 256, 512, 512, 1024, 1024],
+    "factors": [1, 4, 4, 4, 2, 2, 2, 2, 2],
+    "items": [1, 2, 2, 2, 2, 2, 2, 4, 4],
+    "attentions": [0, 0, 0, 0, 0, 1, 1, 1, 1],
+    "attention_heads": 8,
+    "attention_features": 64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFigures:
+    """sample_s: what PEER_STEPS steps on PEER_S seconds take, from `timed_steps` measured ones."""
+
+    name: str
+    n_parameters: int
+    threads: int
+    timed_steps: int
+    step_s: float
+    sample_s: float
+    audio_s: float
+    realtime_factor: float
+
+
+def time_peer(timed_steps: int = 3) -> PeerFigures:
+    """Build the model and time its sampler on the CPU, after one step to warm up. Raises UserError without it."""
+    model = _build()
+    noise = torch.randn(1, _CHANNELS, PEER_SAMPLES, generator=torch.Generator().manual_seed(0))
+    model.sample(noise, num_steps=1)
+    started_s = time.perf_counter()
+    model.sample(noise, num_steps=timed_steps)
+    step_s = (time.perf_counter() - started_s) / timed_steps
+    return PeerFigures(
+        name="audio-diffusion-pytorch",
+        n_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        threads=torch.get_num_threads(),
+        timed_steps=timed_steps,
+        step_s=step_s,
+        sample_s=step_s * PEER_STEPS,
+        audio_s=PEER_S,
+        realtime_factor=PEER_S / (step_s * PEER_STEPS),
+    )
+
+
+def _build() -> Any:
+    with _transforms_or_stand_in():
+        try:
+            library = importlib.import_module("audio_diffusion_pytorch")
+        except ImportError as fault:
+            raise UserError(
+                f"audio-diffusion-pytorch is not installed ({fault}).", remedy="Install the peers extra: .[peers]."
+            ) from fault
+    torch.manual_seed(0)
+    model = library.DiffusionModel(
+        net_t=library.UNetV0, diffusion_t=library.VDiffusion, sampler_t=library.VSampler, **_README_MODEL
+    )
+    return model.eval()
+
+
+@contextmanager
+def _transforms_or_stand_in() -> Iterator[None]:
+    """The library imports two transforms of torchaudio at its top that this model never uses.
+
+    Where torchaudio is missing, an empty module stands in while the library is imported; using one would fail loudly.
+    """
+    if importlib.util.find_spec("torchaudio") is not None:
+        yield
+        return
+    _log.info("torchaudio is not installed; an empty module stands in for its transforms")
+    package, transforms = ModuleType("torchaudio"), ModuleType("torchaudio.transforms")
+    vars(package)["transforms"] = transforms
+    sys.modules |= {"torchaudio": package, "torchaudio.transforms": transforms}
+    try:
+        yield
+    finally:
+        del sys.modules["torchaudio"], sys.modules["torchaudio.transforms"]
