@@ -77,8 +77,9 @@ class Mixer:
         self._fading = tuple(_Head() for _ in range(_N_FADING))
         self._mean_square_left = self._mean_square_right = 0.0
         # Scratch
-        self._steps = np.arange(1, MAX_BLOCK + 1, dtype=np.float32)
-        self._gains = np.zeros((MAX_BLOCK, 1), dtype=np.float32)
+        # Both channels: broadcasting one would make numpy allocate a buffer.
+        self._steps = np.repeat(np.arange(1, MAX_BLOCK + 1, dtype=np.float32)[:, None], 2, axis=1)
+        self._gains = np.zeros((MAX_BLOCK, 2), dtype=np.float32)
         self._scratch = np.zeros((MAX_BLOCK, 2), dtype=np.float32)
         self._peaks = np.zeros(2, dtype=np.float32)
         self._powers = np.zeros(2, dtype=np.float32)
@@ -233,9 +234,10 @@ class Mixer:
                 np.add(out[:n_there], head.clip[position : position + n_there], out=out[:n_there])
             return
         gains = self._gains[:count]
-        np.multiply(self._steps[:count], head.slope, out=gains[:, 0])
+        np.multiply(self._steps[:count], head.slope, out=gains)
         np.add(gains, head.gain, out=gains)
-        np.clip(gains, 0.0, 1.0, out=gains)
+        np.maximum(gains, 0.0, out=gains)
+        np.minimum(gains, 1.0, out=gains)
         if n_there and head.clip is not None:
             faded = self._scratch[:n_there]
             np.multiply(head.clip[position : position + n_there], gains[:n_there], out=faded)
@@ -261,7 +263,8 @@ class Mixer:
             left = right = 0.0
             self._state.ints[shared.FAULTS] += 1
         elif left > 1.0 or right > 1.0:
-            np.clip(out, -1.0, 1.0, out=out)
+            np.maximum(out, -1.0, out=out)
+            np.minimum(out, 1.0, out=out)
         np.multiply(scratch, scratch, out=scratch)
         np.add.reduce(scratch, axis=0, out=self._powers)
         blend = min(n_frames / _RMS_TIME_FRAMES, 1.0)

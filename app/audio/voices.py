@@ -183,7 +183,8 @@ class LiveVoices:
         gains = self._gains[:count]
         np.multiply(self._steps[:count], voice.slope, out=gains)
         np.add(gains, voice.gain, out=gains)
-        np.clip(gains, 0.0, 1.0, out=gains)
+        np.maximum(gains, 0.0, out=gains)
+        np.minimum(gains, 1.0, out=gains)
         voice.gain = float(gains[count - 1])
         np.multiply(gains, block, out=gains)
         left, right = out[:, 0], out[:, 1]
