@@ -15,9 +15,13 @@ _CENTS_PER_SEMITONE = 100.0
 
 
 class MeasuredCurves(QObject):
-    """The newest measurement of each voice."""
+    """The newest measurement of each voice.
+
+    One of `changed` (anything may differ) and `stretch_changed(start_s, end_s)` fires for each measurement.
+    """
 
     changed = Signal()
+    stretch_changed = Signal(float, float)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -25,8 +29,13 @@ class MeasuredCurves(QObject):
 
     def take(self, event: Measured) -> None:
         """Show this measurement instead of the voice's previous one."""
+        known = self._lanes.get(event.voice_index)
         self._lanes[event.voice_index] = event.lanes
-        self.changed.emit()
+        is_whole = known is None or known.keys() != event.lanes.keys() or event.end_s <= event.start_s
+        if is_whole:
+            self.changed.emit()
+        else:
+            self.stretch_changed.emit(event.start_s, event.end_s)
 
     def clear(self) -> None:
         """Forget everything: another passage."""

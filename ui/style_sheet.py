@@ -62,6 +62,9 @@ QComboBox QAbstractItemView { background: $raised; border: 1px solid $border; se
 QSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::up-button, QDoubleSpinBox::down-button { width: 0; }
 QListView, QTableView, QTextEdit, QPlainTextEdit { background: $panel; border: 1px solid $border; border-radius: 6px;
     outline: none; }
+QListView::item { padding: 6px 8px; border-radius: 4px; }
+QListView::item:selected { background: $accent; color: $accent_text; }
+QListView#plain::item:selected { background: transparent; }
 QListView#plain { border: none; background: transparent; }
 QHeaderView::section { background: $panel; color: $text_dim; border: none; border-bottom: 1px solid $border;
     padding: 5px 8px; }

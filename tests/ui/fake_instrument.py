@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from app.audio.messages import DeviceInfo
 from app.services import Event
 from app.state.passage import Passage
 from app.state.preset import Preset
 from synth.spec import SAMPLE_RATE_HZ, Float32Array
-
-
-@dataclass(frozen=True)
-class FakeDevice:
-    id: str
-    name: str
 
 
 class FakeInstrument:
@@ -58,7 +52,7 @@ class FakeInstrument:
     def audio(self) -> Float32Array:
         return self.sound
 
-    def export(self, passage: Passage, path: Path, *, quality: str = "final") -> None:
+    def export(self, passage: Passage, path: Path, *, quality: str = "final", stems: bool = False) -> None:
         self.exported.append((path, quality))
 
     def extract(self, audio_path: Path) -> None:
@@ -72,8 +66,8 @@ class FakeInstrument:
     def pause(self) -> None:
         self.is_playing = False
 
-    def output_devices(self) -> list[FakeDevice]:
-        return [FakeDevice("card", "Studio Card")]
+    def output_devices(self) -> list[DeviceInfo]:
+        return [DeviceInfo("card", "Studio Card", "ALSA", 2, 48_000.0, 0.01)]
 
     def set_output_device(self, device_id: str | None) -> None:
         self.output = device_id

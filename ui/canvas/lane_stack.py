@@ -49,6 +49,7 @@ class LaneStack(QScrollArea):
         self._error_timer.setInterval(_ERROR_DELAY_MS)
         self._error_timer.timeout.connect(self._show_errors)
         context.measured.changed.connect(self._error_timer.start)
+        context.measured.stretch_changed.connect(self._on_measured)
         context.asked.changed.connect(self._error_timer.start)
         self.show_lanes([LaneLayout(lane_id) for lane_id in FIRST_SHOWN])
 
@@ -102,6 +103,10 @@ class LaneStack(QScrollArea):
         row.layout_changed.connect(self.layout_changed)
         self._rows[layout.lane_id] = row
         return row
+
+    def _on_measured(self, _start_s: float, _end_s: float) -> None:
+        if not self._error_timer.isActive():  # a render measures many times a second: compare now and then
+            self._error_timer.start()
 
     def _show_errors(self) -> None:
         for row in self._rows.values():

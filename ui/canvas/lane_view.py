@@ -130,7 +130,7 @@ class LaneView(EditSurface):
         t_s, values = (np.asarray(part, dtype=np.float64) for part in measured)
         clamped = np.clip(values, self.spec.minimum, self.spec.maximum)
         lines = curve_polygons(t_s, clamped, self.context.axis.view, self.scale())
-        paint_curve(painter, lines, with_alpha(self.context.theme.colours.measured, 0.62), 1.0)
+        paint_curve(painter, lines, QColor(self.context.theme.colours.measured), 1.0)
 
     def _paint_default(self, painter: QPainter) -> None:
         asked = self.context.asked

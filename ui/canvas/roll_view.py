@@ -181,7 +181,7 @@ class RollView(EditSurface):
             return
         t_s, values = (np.asarray(part, dtype=np.float64) for part in measured)
         lines = curve_polygons(t_s, values, self.context.axis.view, self.scale())
-        paint_curve(painter, lines, with_alpha(self.context.theme.colours.measured, 0.8), 1.0)
+        paint_curve(painter, lines, QColor(self.context.theme.colours.measured), 1.0)
 
     def _set_range(self, view: ValueView) -> None:
         self._range = view

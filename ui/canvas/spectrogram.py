@@ -17,7 +17,7 @@ from ui.theme import ui_font, with_alpha
 
 TILE_FRAMES = 256
 _REACH_FRAMES = 3  # a frame's window reaches this far to either side
-_LABELS_HZ = ((100.0, "100"), (1000.0, "1 k"), (10_000.0, "10 k"))
+_LABELS_HZ = ((100.0, "100 "), (1000.0, "1 k"), (10_000.0, "10 k"))
 # sRGB anchors from silence to loud.
 _DARK_RAMP = ((16, 18, 23), (34, 30, 74), (104, 42, 112), (196, 72, 84), (246, 152, 70), (255, 240, 190))
 _LIGHT_RAMP = ((255, 255, 255), (222, 226, 246), (158, 150, 214), (160, 84, 160), (160, 40, 84), (60, 12, 40))
@@ -69,7 +69,6 @@ class SpectrogramView(Strip):
             del self._tiles[tile]
         self._stale = {tile for tile in self._stale if tile < n_tiles}
         self._request_visible()
-        self.invalidate()
 
     @property
     def is_busy(self) -> bool:
@@ -124,7 +123,7 @@ class SpectrogramView(Strip):
         self._tiles[tile] = image
         if tile in self._stale:
             self._request_visible()
-        self.invalidate()
+        self.invalidate_stretch(tile * TILE_FRAMES * HOP_S, (tile + 1) * TILE_FRAMES * HOP_S)
 
     def _recolour(self) -> None:
         self._ramp = _colour_table(is_dark=self.context.theme.colours.is_dark)

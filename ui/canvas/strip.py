@@ -22,6 +22,7 @@ from ui.theme import with_alpha
 
 _WHEEL_ZOOM = 1.18
 _WHEEL_STEP = 120.0
+_BESIDE_PX = 4  # lines reach a little beyond the samples they join
 _SCROLL_SHARE = 0.12  # of the visible span, for one notch
 
 
@@ -35,6 +36,7 @@ class Strip(QWidget):
         super().__init__(parent)
         self.context = context
         self._ground: QPixmap | None = None
+        self._stale_px: tuple[int, int] | None = None  # columns of the ground to paint anew
         self.setMouseTracking(True)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         context.axis.changed.connect(self.invalidate)
@@ -47,6 +49,18 @@ class Strip(QWidget):
         """The ground no longer shows the truth: paint it anew."""
         self._ground = None
         self.update()
+
+    def invalidate_stretch(self, start_s: float, end_s: float) -> None:
+        """As `invalidate`, for one stretch of time: cheap enough to follow a render."""
+        view = self.context.axis.view
+        left = max(int(view.x_of(start_s)) - _BESIDE_PX, 0)
+        right = min(int(view.x_of(end_s)) + _BESIDE_PX, self.width())
+        if left >= right or self._ground is None:
+            return
+        if self._stale_px is not None:
+            left, right = min(left, self._stale_px[0]), max(right, self._stale_px[1])
+        self._stale_px = (left, right)
+        self.update(left, 0, right - left, self.height())
 
     def paint_ground(self, painter: QPainter) -> None:
         """What changes only with the passage, the view or the theme."""
@@ -64,16 +78,7 @@ class Strip(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         with self.context.probe.paint():
-            ground = self._ground
-            if ground is None or ground.deviceIndependentSize().toSize() != self.size():
-                ratio = self.devicePixelRatioF()
-                ground = QPixmap(self.size() * ratio)
-                ground.setDevicePixelRatio(ratio)
-                ground.fill(QColor(self.context.theme.colours.canvas))
-                painter = QPainter(ground)
-                self.paint_ground(painter)
-                painter.end()
-                self._ground = ground
+            ground = self._fresh_ground()
             painter = QPainter(self)
             painter.drawPixmap(QPointF(0, 0), ground)
             self.paint_overlay(painter)
@@ -140,6 +145,26 @@ class Strip(QWidget):
         if end_x < self.width():
             painter.fillRect(QRectF(end_x, 0, self.width() - end_x, height), with_alpha(colours.text_faint, 0.13))
             painter.fillRect(QRectF(end_x, 0, 1, height), QColor(colours.border))
+
+    def _fresh_ground(self) -> QPixmap:
+        """The cached ground, with what is stale of it painted anew."""
+        ground, stale = self._ground, self._stale_px
+        self._stale_px = None
+        is_whole = ground is None or ground.deviceIndependentSize().toSize() != self.size()
+        if is_whole:
+            ratio = self.devicePixelRatioF()
+            ground = QPixmap(self.size() * ratio)
+            ground.setDevicePixelRatio(ratio)
+        assert ground is not None
+        if is_whole or stale is not None:
+            area = self.rect() if is_whole or stale is None else QRect(stale[0], 0, stale[1] - stale[0], self.height())
+            painter = QPainter(ground)
+            painter.setClipRect(area)
+            painter.fillRect(area, QColor(self.context.theme.colours.canvas))
+            self.paint_ground(painter)
+            painter.end()
+            self._ground = ground
+        return ground
 
     def _paint_playhead(self, painter: QPainter) -> None:
         x = self.context.axis.view.x_of(self.context.playhead.position_s)

@@ -44,6 +44,7 @@ class EditSurface(Strip):
         context.document.voice_chosen.connect(self.invalidate)
         context.document.selection_changed.connect(self.invalidate)
         context.measured.changed.connect(self.invalidate)
+        context.measured.stretch_changed.connect(self.invalidate_stretch)
         context.asked.changed.connect(self.follow_asked)
         self._take_tool()
 

@@ -40,7 +40,7 @@ class Timeline(QWidget):
         self.waveform = WaveformView(context)
         self.spectrogram = SpectrogramView(context)
         self.lanes_button = QToolButton()
-        self.lanes_button.setText("Lanes")
+        self.lanes_button.setText(" Lanes")
         self.lanes_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.lanes_button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.lanes_button.setToolTip("Show, hide and reorder lanes")
@@ -75,6 +75,7 @@ class Timeline(QWidget):
         self._error_timer.setInterval(200)
         self._error_timer.timeout.connect(self._show_pitch_error)
         context.measured.changed.connect(self._error_timer.start)
+        context.measured.stretch_changed.connect(self._on_measured)
         context.asked.changed.connect(self._error_timer.start)
         context.axis.set_duration(context.document.passage.duration_s)
 
@@ -172,6 +173,10 @@ class Timeline(QWidget):
     def _show_pitch(self, _text: str) -> None:
         hover = self.roll.hover
         self._pitch_value.setText("" if hover is None else note_name(self.roll.spec.clamp(hover.value)))
+
+    def _on_measured(self, _start_s: float, _end_s: float) -> None:
+        if not self._error_timer.isActive():  # a render measures many times a second: compare now and then
+            self._error_timer.start()
 
     def _show_pitch_error(self) -> None:
         asked = self.context.asked

@@ -55,6 +55,7 @@ class VoicePanel(QWidget):
         self.gain.setRange(*GAIN_DB_RANGE)
         self.gain.setSuffix(" dB")
         self.gain.setDecimals(1)
+        self.gain.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         self.gain.setAccessibleName("Gain")
         self.gain.setKeyboardTracking(False)
         self.gain.valueChanged.connect(self._on_gain)
