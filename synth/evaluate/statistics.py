@@ -94,7 +94,7 @@ def line_through(asked: ArrayLike, measured: ArrayLike) -> tuple[float, float]:
 
 
 def distribution_distance(a: ArrayLike, b: ArrayLike) -> float:
-    """Wasserstein-1 distance of two samples, in their unit; what is not finite is left out, NaN when a side is empty."""
+    """Wasserstein-1 distance of two samples, in their unit; non-finite values are left out, NaN for an empty side."""
     x, y = (np.asarray(side, dtype=np.float64).ravel() for side in (a, b))
     x, y = x[np.isfinite(x)], y[np.isfinite(y)]
     if len(x) == 0 or len(y) == 0:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
 import sys
 from functools import cache
 from types import ModuleType, SimpleNamespace
@@ -35,16 +34,17 @@ def resynthesise(audio: Float32Array) -> Float32Array:
 
 @cache
 def _pyworld() -> Any:
-    """The module; it asks pkg_resources for its own version, which newer setuptools no longer have."""
-    stands_in = importlib.util.find_spec("pkg_resources") is None
-    if stands_in:
-        module = ModuleType("pkg_resources")
-        vars(module)["get_distribution"] = lambda name: SimpleNamespace(version=importlib.metadata.version(name))
-        sys.modules["pkg_resources"] = module
+    """The module. It asks pkg_resources for its own version; new setuptools lack that and older ones warn of it, so a
+    stand-in that answers just this is there while it is imported."""
+    stand_in = ModuleType("pkg_resources")
+    vars(stand_in)["get_distribution"] = lambda name: SimpleNamespace(version=importlib.metadata.version(name))
+    before = sys.modules.get("pkg_resources")
+    sys.modules["pkg_resources"] = stand_in
     try:
         return importlib.import_module("pyworld")
     except ImportError as fault:
         raise UserError("WORLD is not installed.", remedy="Install the evaluation extra: .[evaluation].") from fault
     finally:
-        if stands_in:
-            sys.modules.pop("pkg_resources", None)
+        del sys.modules["pkg_resources"]
+        if before is not None:
+            sys.modules["pkg_resources"] = before
