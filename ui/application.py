@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,10 +31,13 @@ from ui.window import MainWindow, WindowParts
 _logger = logging.getLogger(__name__)
 
 FIRST_PASSAGE = "first_breath.stridor"
+# Painting gives the interpreter up at every Qt call; with the default 5 ms a busy worker takes each of them that long.
+_SWITCH_INTERVAL_S = 0.0005
 
 
 def make_application() -> QApplication:
     """The one QApplication of this process, with the instrument's name, style and font."""
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     running = QApplication.instance()
     application = running if isinstance(running, QApplication) else QApplication(["stridor"])
     application.setApplicationName("stridor")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from PySide6.QtCore import QObject, QRectF, QRunnable, Qt, QThreadPool, Signal
+from PySide6.QtCore import QObject, QRectF, QRunnable, Qt, QThreadPool, QTimer, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, qRgb
 from PySide6.QtWidgets import QWidget
 
@@ -16,6 +16,7 @@ from ui.canvas.strip import Strip
 from ui.theme import ui_font, with_alpha
 
 TILE_FRAMES = 256
+SETTLE_MS = 250
 _REACH_FRAMES = 3  # a frame's window reaches this far to either side
 _LABELS_HZ = ((100.0, "100 "), (1000.0, "1 k"), (10_000.0, "10 k"))
 # sRGB anchors from silence to loud.
@@ -50,6 +51,10 @@ class SpectrogramView(Strip):
         self._running: set[int] = set()
         self._pool = QThreadPool(self)
         self._pool.setMaxThreadCount(1)  # the sampler needs the other cores
+        self._settle = QTimer(self)  # a render brings sound many times a second; a tile is worth drawing now and then
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(SETTLE_MS)
+        self._settle.timeout.connect(self._request_visible)
         self._signals = _TileSignals(self)
         self._signals.done.connect(self._take_tile)
         self._ramp = _colour_table(is_dark=context.theme.colours.is_dark)
@@ -68,15 +73,17 @@ class SpectrogramView(Strip):
         for tile in [tile for tile in self._tiles if tile >= n_tiles]:
             del self._tiles[tile]
         self._stale = {tile for tile in self._stale if tile < n_tiles}
-        self._request_visible()
+        if not self._settle.isActive():
+            self._settle.start()
 
     @property
     def is_busy(self) -> bool:
         """Whether tiles are being computed."""
-        return bool(self._running)
+        return bool(self._running) or self._settle.isActive()
 
     def finish(self) -> None:
         """Wait for the worker; before closing."""
+        self._settle.stop()
         self._pool.clear()
         self._pool.waitForDone(2000)
 

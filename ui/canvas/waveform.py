@@ -65,6 +65,7 @@ class WaveformView(Strip):
         """Take up a render's samples; [start_s, end_s) differs from what was shown. Returns at once."""
         if len(audio) != len(self._audio):
             self._summary.resize(len(audio))
+            self.invalidate()
         self._audio = audio
         first = int(start_s * SAMPLE_RATE_HZ) // BUCKET_SAMPLES
         last = -(-int(end_s * SAMPLE_RATE_HZ) // BUCKET_SAMPLES)
@@ -74,10 +75,12 @@ class WaveformView(Strip):
 
     def _summarise_some(self) -> None:
         if self._stale:
-            self._summary.update(self._audio, *self._stale.pop(0))
+            first, last = self._stale.pop(0)
+            self._summary.update(self._audio, first, last)
+            bucket_s = BUCKET_SAMPLES / SAMPLE_RATE_HZ
+            self.invalidate_stretch(first * bucket_s, last * bucket_s)
         if self._stale:
             self._timer.start()
-        self.invalidate()
 
     def paint_ground(self, painter: QPainter) -> None:
         colours, view = self.context.theme.colours, self.context.axis.view
@@ -94,7 +97,6 @@ class WaveformView(Strip):
         gain = middle - 3
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(colours.accent))
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         samples_a_px = SAMPLE_RATE_HZ / view.px_per_s
         x_px, low, high = self._columns(samples_a_px)
         if len(x_px) < 2:
