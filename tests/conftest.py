@@ -68,11 +68,17 @@ def _without_gpu() -> str:
     return "" if torch.cuda.is_available() else "no CUDA device"
 
 
+def _without_weights() -> str:
+    folder = REPOSITORY / "presets" / "models" / "default"
+    return "" if (folder / "denoiser.safetensors").is_file() else "no trained model in presets/models/default"
+
+
 _REQUIREMENTS: dict[str, Callable[[], str]] = {
     "jack": _without_jack,
     "display": _without_display,
     "shared_data": _without_shared_data,
     "gpu": _without_gpu,
+    "weights": _without_weights,
 }
 _DECLARED = pytest.StashKey[bool]()
 

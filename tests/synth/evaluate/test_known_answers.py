@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,14 @@ def test_an_octave_off_is_gross(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_measured_is_what_is_rendered(tmp_path: Path) -> None:
     """The evaluation's own cells give the renderer's samples, bit for bit."""
     engine = tiny_engine(tmp_path / "weights")
-    passage = gesture_passage(2.4)
-    voice = passage.voices[0]
+    drawn = gesture_passage(2.4)
+    # Level over the first frame and without notes, so that what lies before the gesture is its first frame, held.
+    lanes = {
+        name: curve.with_points([curve.points[0], (0.02, curve.points[0][1]), *curve.points[1:]])
+        for name, curve in drawn.voices[0].lanes.items()
+    }
+    voice = replace(drawn.voices[0], notes=(), lanes=lanes)
+    passage = drawn.with_voice(0, voice)
     controls = resolve(passage, voice, NEUTRAL_PRESET, 0, passage.n_frames)
     sung = Singer(engine, "live").sing(Gesture(controls), voice.seed)
     rendered = _from_scratch(engine, tmp_path, passage, "live")[:, 0]
