@@ -81,12 +81,14 @@ class ClipStore:
         real_fraction: float = 0.5,
         balance: float = 0.5,
         augment_db: float = AUGMENT_RANGE_DB,
+        with_audio: bool = True,
     ) -> dict[str, NDArray[Any]]:
         """`n` excerpts of `n_frames` frames, a function of `rng`'s state and the arguments alone.
 
         real_fraction  chance of a recorded clip (where only one kind is there, it is taken)
         balance        0: clips are drawn by duration; 1: all techniques alike; between: tempered
         augment_db     largest gain, either way; held back where the peak would pass full scale
+        with_audio     False leaves "audio" empty, which is much faster
 
         Excerpts may begin before a clip or end after it, by an eighth or as much as a short clip needs: there is
         silence there, presence is 0, and the lanes of timbre, technique and pitch are held.
@@ -102,24 +104,30 @@ class ClipStore:
         earliest_start = np.minimum(self._n_frames[clips] - n_frames, 0) - slack
         starts = rng.integers(earliest_start, longest_start + 1)
         gains_db = rng.uniform(-augment_db, augment_db, n)
-        return self.excerpts(clips, starts, n_frames, gains_db)
+        return self.excerpts(clips, starts, n_frames, gains_db, with_audio=with_audio)
 
     def excerpts(
-        self, clips: NDArray[np.int64], starts: NDArray[np.int64], n_frames: int, gains_db: NDArray[np.float64]
+        self,
+        clips: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        n_frames: int,
+        gains_db: NDArray[np.float64],
+        *,
+        with_audio: bool = True,
     ) -> dict[str, NDArray[Any]]:
-        """The excerpts asked for, as `random_excerpts` describes them; all arguments but `n_frames` are [n]."""
+        """The excerpts asked for, as `random_excerpts` describes them; clips, starts and gains are [n]."""
         index = starts[:, None] + np.arange(n_frames)
         length = self._n_frames[clips][:, None]
         inside = (index >= 0) & (index < length)
         rows = self._first_frame[clips][:, None] + np.clip(index, 0, length - 1)
-        audio = self._audio[rows].astype(np.float32) / np.float32(INT16_SCALE)
-        audio[~inside] = 0.0
+        audio = self._audio[rows if with_audio else rows[:, :0]].astype(np.float32) / np.float32(INT16_SCALE)
+        audio[~inside if with_audio else ~inside[:, :0]] = 0.0
         audio = audio.reshape(len(clips), -1)
         result: dict[str, NDArray[Any]] = {name: values[rows] for name, values in self._features.items()}
         for name, values in result.items():
             result[name] = values if values.dtype == np.bool_ else values.astype(np.float32)
         self._silence_outside(result, inside)
-        peak = np.maximum(np.abs(audio).max(axis=1), 1e-6)
+        peak = np.maximum(np.abs(audio).max(axis=1, initial=0.0), 1e-6)
         headroom_db = np.maximum(20.0 * np.log10(_PEAK_LIMIT / peak), 0.0)
         applied_db = np.minimum(gains_db, headroom_db).astype(np.float32)
         _apply_gain(result, applied_db)
@@ -132,6 +140,10 @@ class ClipStore:
             "start_frame": np.asarray(starts, dtype=np.int64),
             "gain_db": applied_db,
         }
+
+    def n_frames(self, clip: int) -> int:
+        """Length of a clip, an index into `records`."""
+        return int(self._n_frames[clip])
 
     def _silence_outside(self, result: dict[str, NDArray[Any]], inside: NDArray[np.bool_]) -> None:
         outside = ~inside

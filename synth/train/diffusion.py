@@ -33,7 +33,7 @@ from synth.diffusion.solvers import MAX_ANGLE
 from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.spec.audio import WINDOW_FRAMES
 from synth.spec.lanes import TECHNIQUES
-from synth.train.codec import encoder_features, explicit_latents
+from synth.train.latents import LatentStore, encode
 from synth.train.loop import LoopConfig, LoopReport, describe, train
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[Any]]
 BATCH_SIZE = 32
 REAL_FRACTION = 0.5
-_MARGIN_FRAMES = 12  # encoded beyond the excerpt, so that its ends are not silence
 _EXPLICIT_WEIGHT = 2.0
 _PATHWAY_DROP = 0.1
 _LANE_DROP = 0.15
@@ -118,34 +117,25 @@ def thin_out(condition: NDArray[np.float32], rng: np.random.Generator) -> None:
     condition[:, columns["presence"]] = kept
 
 
-@torch.no_grad()
-def encode(codec: Codec, arrays: Arrays) -> NDArray[np.float32]:
-    """Excerpts to raw latents -> [B, n_frames, LATENT_DIM] (learned channels, then explicit ones)."""
-    learned = codec.encoder(torch.from_numpy(arrays["audio"]), torch.from_numpy(encoder_features(arrays))).float()
-    return np.concatenate([learned.numpy(), explicit_latents(arrays).transpose(0, 2, 1)], axis=-1)
-
-
 def make_batch(
-    store: ClipStore, codec: Codec, statistics: Statistics, rng: np.random.Generator, batch_size: int = BATCH_SIZE
+    store: LatentStore, statistics: Statistics, rng: np.random.Generator, batch_size: int = BATCH_SIZE
 ) -> dict[str, Tensor]:
     """Draw excerpts -> clean latents [B, T, C] scaled to unit variance, condition, noise level and noise."""
-    n_frames = WINDOW_FRAMES + 2 * _MARGIN_FRAMES
-    arrays = store.random_excerpts(rng, batch_size, n_frames, real_fraction=REAL_FRACTION)
-    latents = (encode(codec, arrays) - statistics.mean) / statistics.std
-    inner = slice(_MARGIN_FRAMES, _MARGIN_FRAMES + WINDOW_FRAMES)
+    latents, arrays = store.random_excerpts(rng, batch_size, WINDOW_FRAMES, real_fraction=REAL_FRACTION)
+    latents = (latents - statistics.mean) / statistics.std
     conditions = []
     for index in range(batch_size):
         lanes = gesture_like(arrays, index, rng)
         condition = condition_array(lanes, timbre_reference(arrays, index, rng), statistics.timbre)
         thin_out(condition, rng)
-        conditions.append(condition[inner])
+        conditions.append(condition)
     # Stratified over the angle of the cosine schedule: every batch sees all noise levels.
     angle = (np.arange(batch_size) + rng.random(batch_size)) / batch_size * (MAX_ANGLE - 0.004) + 0.004
     return {
-        "latents": torch.from_numpy(latents[:, inner].astype(np.float32)),
+        "latents": torch.from_numpy(latents.astype(np.float32)),
         "condition": torch.from_numpy(np.stack(conditions)),
         "sigma": torch.from_numpy(np.tan(0.5 * math.pi * rng.permutation(angle)).astype(np.float32)),
-        "noise": torch.from_numpy(rng.standard_normal(latents[:, inner].shape, dtype=np.float32)),
+        "noise": torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32)),
     }
 
 
@@ -247,7 +237,8 @@ def train_diffusion(
     statistics = Statistics.measure(store, codec)
     torch.manual_seed(loop.seed)
     task = DenoiserTask(Denoiser(DenoiserConfig()), use_bf16=use_bf16)
-    averaged, report = train(task, lambda rng: make_batch(store, codec, statistics, rng), loop, run_dir)
+    latents = LatentStore(store, codec)
+    averaged, report = train(task, lambda rng: make_batch(latents, statistics, rng), loop, run_dir)
     denoiser = averaged.denoiser
     assert isinstance(denoiser, Denoiser)
     config = {"denoiser": denoiser.config.as_dict(), "recipe": describe(loop), "steps": report.steps}
