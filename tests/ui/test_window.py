@@ -232,6 +232,13 @@ def test_unsaved_changes_are_asked_about(
     assert (window.document.passage == edited) is stays
 
 
+def test_an_opened_passage_is_shown_whole(window: MainWindow) -> None:
+    window.document.open(Passage(37.0), None)
+    view = window.context.axis.view
+    assert view.start_s == 0.0
+    assert 37.0 <= view.end_s <= 40.0
+
+
 def test_broken_files_are_told_and_leave_the_passage(window: MainWindow, tmp_path: Path) -> None:
     before = window.document.passage
     path = tmp_path / "broken.stridor"

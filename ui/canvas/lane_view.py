@@ -17,6 +17,7 @@ from ui.theme import ui_font, with_alpha
 
 _PADDING_PX = 7.0
 _DOT_SPACING_PX = 14.0
+_SMOOTH_STEP_PX = 3
 
 
 def drawn_curve(context: CanvasContext, lane_id: str) -> tuple[Float64Array, Float64Array] | None:
@@ -28,7 +29,7 @@ def drawn_curve(context: CanvasContext, lane_id: str) -> tuple[Float64Array, Flo
     end_s = max(context.axis.duration_s, lane.last_s)
     t_s, values = context.document.lane_arrays(lane_id)
     if lane.interpolation == "smooth":
-        times = np.linspace(max(view.start_s, 0.0), min(view.end_s, end_s), max(view.width_px, 2))
+        times = np.linspace(max(view.start_s, 0.0), min(view.end_s, end_s), max(view.width_px // _SMOOTH_STEP_PX, 2))
         return times, lane.at_times(times).astype(np.float64)
     if lane.interpolation == "step":
         t_s, values = step_points(t_s, values)

@@ -86,6 +86,7 @@ class Timeline(QWidget):
 
     def fit(self) -> None:
         """The whole passage and the notes in use."""
+        self.context.axis.set_duration(self.context.document.passage.duration_s)
         self.context.axis.fit()
         self.roll.fit_pitch()
 
