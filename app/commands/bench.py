@@ -206,7 +206,9 @@ def lasting(passage: Passage, seconds: float) -> Passage:
         for lane_id, curve in first.lanes.items():
             points[lane_id] += [(t_s + offset_s, value) for t_s, value in curve.points if t_s + offset_s <= seconds]
         offset_s += passage.duration_s + 1e-3  # lane points are strictly increasing
-    lanes = {lane_id: Lane(tuple(found), first.lanes[lane_id].interpolation) for lane_id, found in points.items()}
+    lanes = {
+        lane_id: Lane(tuple(found), first.lanes[lane_id].interpolation) for lane_id, found in points.items() if found
+    }
     voice = Voice(name=first.name, preset=first.preset, seed=first.seed, notes=tuple(notes), lanes=lanes)
     return replace(passage, duration_s=seconds, voices=(voice,))
 
