@@ -2,7 +2,3 @@
 
 One thread draws and edits; the one worker is the spectrogram's tile pool (ui/canvas/spectrogram.py).
 """
-
-from ui.qt_workarounds import keep_constants_alive
-
-keep_constants_alive()  # before the first Qt call, whichever module of this package makes it
