@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _MOVE_EVERY_MS = 8  # what a 125 Hz mouse sends
 _STROKE_S = 1.5
-_READY_PATIENCE_S = 120.0
+_READY_PATIENCE_S = 180.0
 _SETTLE_S = 1.0
 _DRAWN_LANES = ("loudness", "breathiness", "roughness")
 
@@ -61,7 +61,7 @@ def bench_editor(seconds: float, passage_s: float) -> EditorReport:
             window.show()
             window.session.start()
             _wait_until_ready(application, window)
-            return _draw(window, seconds, passage_s, QGuiApplication.platformName())
+            return draw_strokes(window, seconds, passage_s, QGuiApplication.platformName())
         finally:
             window.session.stop()
             instrument.close()
@@ -89,7 +89,8 @@ def _wait_until_ready(application: QApplication, window: MainWindow) -> None:
         time.sleep(0.005)
 
 
-def _draw(window: MainWindow, seconds: float, passage_s: float, platform: str) -> EditorReport:
+def draw_strokes(window: MainWindow, seconds: float, passage_s: float, platform: str) -> EditorReport:
+    """Stroke after stroke of the pen over three lanes for `seconds`, one mouse move every 8 ms, all of it on screen."""
     from PySide6.QtCore import QPoint, Qt
     from PySide6.QtTest import QTest
 
