@@ -54,7 +54,7 @@ def test_twice_the_amplitude_is_six_decibels() -> None:
 
 def test_spectral_distance_grows_with_what_is_added() -> None:
     audio = _noise(24_000)
-    small, large = (mr_stft_distance(audio + level * _noise(24_000, 1), audio) for level in (0.1, 1.0))
+    small, large = (mr_stft_distance(audio + np.float32(level) * _noise(24_000, 1), audio) for level in (0.1, 1.0))
     assert 0.0 < small < large
 
 
