@@ -43,6 +43,8 @@ class JackSession:
         self.name = f"stridor-test-{os.getpid()}-{next(_serial)}"
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
+        # libjack keeps a machine-wide table of eight servers; only an orderly end of the same name frees a place in it.
+        self._must_reclaim = False
         self._environment_before: dict[str, str | None] = {}
 
     def __enter__(self) -> Self:
@@ -59,39 +61,60 @@ class JackSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.kill()
+        self.stop()
         self._restore_environment()
 
     def start(self) -> None:
         """Start the server and wait until clients can connect. Raises RuntimeError, with its log, when it does not."""
+        self._must_reclaim = False
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
-        arguments = ["jackd", "-n", self.name, "-r", "-d", "dummy", "-r", str(self.rate_hz)]
+        urgency = "-R" if _may_be_realtime() else "-r"
+        driver = ["-d", "dummy", "-r", str(self.rate_hz), "-p", str(self.period_frames)]
         self._process = subprocess.Popen(
-            [*arguments, "-p", str(self.period_frames)], stdout=self._log, stderr=subprocess.STDOUT
+            ["jackd", "-n", self.name, urgency, *driver], stdout=self._log, stderr=subprocess.STDOUT
         )
         deadline_s = time.monotonic() + _PATIENCE_S
+        # The last semaphore of its start. libjack would wait five seconds for a server that is only half there.
+        is_up = Path(f"/dev/shm/jack_sem.{os.getuid()}_{self.name}_freewheel")
         while True:
-            with contextlib.suppress(jack.JackOpenError), quiet_libraries():
-                self.client("probe").close()
-                return
+            if is_up.exists():
+                with contextlib.suppress(jack.JackOpenError), quiet_libraries():
+                    self.client("probe").close()
+                    return
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 self._log.seek(0)
                 words = self._log.read().decode(errors="replace")
-                self.kill()
+                self.stop()
                 raise RuntimeError(f"jackd does not start:\n{words}")
             time.sleep(0.05)
 
+    def stop(self) -> None:
+        """End the server in good order. Idempotent."""
+        if self._must_reclaim:
+            self.start()
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._close_log()
+
     def kill(self) -> None:
-        """End the server without ceremony, as when it crashes. Idempotent."""
+        """End the server without ceremony, as when it crashes."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.wait()
+            self._must_reclaim = True
+        self._close_log()
+
+    def _close_log(self) -> None:
         if self._log is not None:
             self._log.close()
             self._log = None
-        for path in Path("/dev/shm").glob(f"jack*{self.name}*"):  # a killed server leaves its semaphores behind
-            path.unlink(missing_ok=True)
 
     def client(self, name: str) -> jack.Client:
         """A client of this server, not activated."""
@@ -176,6 +199,16 @@ class Capture:
         with quiet_libraries():
             self._client.deactivate()
             self._client.close()
+
+
+def _may_be_realtime() -> bool:
+    """Whether the driver's clock and its clients may run before other work, as with a real sound card."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        return False
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return True
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S: Final = 0.2
 _START_LIMIT_S: Final = 30.0  # PortAudio's search for devices can be slow
-_STALL_LIMIT_S: Final = 8.0  # so can opening one
+_STALL_LIMIT_S: Final = 12.0  # so can opening one, and libjack waits 5 s for a server that is just starting
 _CLOSE_LIMIT_S: Final = 1.2
 _FIRST_PAUSE_S: Final = 0.2  # before a restart; doubled each time
 _MAX_STARTS: Final = 6
@@ -120,7 +120,7 @@ class Supervisor:
             if status == EXIT_REPLACE:  # it has told why
                 continue
             n_starts = 1 if time.monotonic() - started_at_s > _STEADY_S else n_starts + 1
-            _log.info("sound server %s: %s", process.pid, why)
+            _log.info("sound server %s %s", self._pid, why)
             if n_starts >= _MAX_STARTS:
                 self._events.put(
                     SoundNotice(
