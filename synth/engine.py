@@ -72,7 +72,8 @@ def load_codec(path: Path) -> Codec:
     return codec.eval().requires_grad_(False)
 
 
-def _load_denoiser(path: Path) -> tuple[Denoiser, dict[str, Any]]:
+def load_denoiser(path: Path) -> tuple[Denoiser, dict[str, Any]]:
+    """The denoiser stored at `path` and its whole configuration. UserError when it cannot be read."""
     config = read_config(path, "denoiser")
     shape = dict(config["denoiser"])
     shape["widths"] = tuple(shape["widths"])
@@ -116,7 +117,7 @@ class Engine:
         if n_threads is not None:
             torch.set_num_threads(n_threads)
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
-        denoiser, config = _load_denoiser(folder / DENOISER_FILE)
+        denoiser, config = load_denoiser(folder / DENOISER_FILE)
         codec = load_codec(folder / CODEC_FILE)
         return cls(codec, denoiser, config, content_hash(folder / CODEC_FILE, folder / DENOISER_FILE), device)
 

@@ -187,6 +187,14 @@ class Statistics:
         typical = typical_timbres(store, timbre)
         return cls(z.mean(0).astype(np.float32), (z.std(0) + 1e-3).astype(np.float32), timbre, typical)
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Statistics:
+        """What `as_dict` put into a denoiser's configuration."""
+        timbre = TimbreScale(tuple(config["timbre_mean"]), tuple(config["timbre_std"]))
+        typical = {name: np.asarray(v, dtype=np.float32) for name, v in config["technique_timbre"].items()}
+        mean, std = (np.asarray(config[name], dtype=np.float32) for name in ("latent_mean", "latent_std"))
+        return cls(mean, std, timbre, typical)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain lists for metadata."""
         return {
