@@ -17,12 +17,12 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from synth.codec.model import Codec
-from synth.codec.weights import read_config, save_weights
+from synth.codec.weights import save_weights
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import Corpus
 from synth.diffusion.conditioning import PRESENCE_COLUMNS, pathway_slices
 from synth.diffusion.unet import Denoiser
+from synth.engine import CODEC_FILE, DENOISER_FILE, load_codec, load_denoiser
 from synth.spec.lanes import Pathway
 from synth.train.diffusion import Statistics, make_batch
 from synth.train.latents import LatentStore
@@ -78,10 +78,11 @@ class GuidanceTask(nn.Module):
 
 
 def distill_guidance(
-    corpus_dir: Path, codec: Codec, weights_file: Path, teacher: Denoiser, run_dir: Path, loop: LoopConfig
+    corpus_dir: Path, weights_dir: Path, run_dir: Path, loop: LoopConfig
 ) -> tuple[Denoiser, LoopReport]:
-    """Train a student of `teacher` (stored at `weights_file`); leaves denoiser.safetensors in `run_dir`."""
-    config = read_config(weights_file, "denoiser")
+    """Train a student of the denoiser in `weights_dir` (beside its codec); leaves denoiser.safetensors in `run_dir`."""
+    teacher, config = load_denoiser(weights_dir / DENOISER_FILE)
+    codec = load_codec(weights_dir / CODEC_FILE)
     store = ClipStore(Corpus.open(corpus_dir), "train")
     statistics = Statistics.from_config(config)
     latents = LatentStore(store, codec)
@@ -96,14 +97,17 @@ def distill_guidance(
         "guidance": {pathway.value: weight for pathway, weight in WEIGHTS.items()},
         "guidance_recipe": describe(loop) | {"steps": report.steps, "loss": report.loss},
     }
-    save_weights(run_dir / "denoiser.safetensors", student, "denoiser", config)
+    save_weights(run_dir / DENOISER_FILE, student, "denoiser", config)
     return student, report
+
+
+def guidance_loop(minutes: float, seed: int = 0) -> LoopConfig:
+    """The recipe: gentle, because the student starts where the teacher ended."""
+    return LoopConfig(minutes=minutes, learning_rate=4e-4, warmup_steps=20, ema_decay=0.99, seed=seed)
 
 
 def main() -> None:
     """`python -m synth.train.guidance --corpus DIR --weights DIR --run DIR --minutes N`."""
-    from synth.engine import CODEC_FILE, DENOISER_FILE, load_codec, load_denoiser
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True, help="folder of the teacher's weights")
@@ -113,12 +117,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
-    loop = LoopConfig(minutes=arguments.minutes, learning_rate=4e-4, warmup_steps=20, ema_decay=0.99)
-    teacher, _ = load_denoiser(arguments.weights / DENOISER_FILE)
-    codec = load_codec(arguments.weights / CODEC_FILE)
-    _, report = distill_guidance(
-        arguments.corpus, codec, arguments.weights / DENOISER_FILE, teacher, arguments.run, loop
-    )
+    _, report = distill_guidance(arguments.corpus, arguments.weights, arguments.run, guidance_loop(arguments.minutes))
     log.info("finished: %s", report)
 
 

@@ -2,11 +2,11 @@
 
 Read from the top: frames of recorded and simulated clips where somebody sings, their labels as soft targets (a gesture
 between breathy and scream is both); a small network learns from a draw that makes all techniques equally likely, and
-recordings as likely as simulations as far as there are enough of them. The validation split says when to stop, the
-test split what it is worth.
+recordings as likely as simulations as far as there are enough of them, each through a microphone of its own. The
+validation split says when to stop, the test split what it is worth.
 
-Simulated clips are stored with the simulator's own F0, which no ear has. Its confidence is the label in disguise, so
-the network does not see confidence at all, and the test listens to the simulated clips anew with the tracker.
+Simulated clips are stored with the simulator's own F0, which no ear has (trained on it, the network takes every sigh
+in which the tracker hears no pitch for a whisper). They are listened to anew.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import argparse
 import copy
 import logging
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -40,8 +41,9 @@ from synth.spec import TECHNIQUES, Float32Array
 
 log = logging.getLogger(__name__)
 
-# Columns of technique_features: pitch confidence, now and averaged.
-_CONFIDENCE_COLUMNS: Final = (12, 12 + N_FEATURES // 2)
+# Cepstra among the columns of technique_features; the averaged ones stand half the columns later.
+CEPSTRA: Final = slice(13, 28)
+AVERAGED_CEPSTRA: Final = slice(CEPSTRA.start + N_FEATURES // 2, CEPSTRA.stop + N_FEATURES // 2)
 _SINGING: Final = 0.5
 _MAIN_SHARE: Final = 0.5  # a frame counts for a technique in the figures when it has more than this much of it
 _SHORTEST_BOX_S: Final = 1.0
@@ -54,6 +56,8 @@ class TechniqueConfig:
     minutes          time box of the descent; it usually stops earlier
     enough_s         so much material of one technique and kind counts fully; with less, its chance sinks in proportion
     noise            added to the standardised features, so that no single one is trusted to the last digit
+    colour           deviation of a random microphone's cepstra, in standard deviations of the voice's own
+    simulated_clips  of each label of simulated clips, at most so many are listened to for training
     patience         evaluations without improvement before it stops
     """
 
@@ -65,7 +69,9 @@ class TechniqueConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 1e-2
     noise: float = 0.3
+    colour: float = 0.4
     dropout: float = 0.1
+    simulated_clips: int = 26
     enough_s: float = 60.0
     evaluate_every_steps: int = 100
     patience: int = 8
@@ -85,27 +91,36 @@ class HeardClip:
 
 @dataclass(frozen=True, slots=True)
 class FramePool:
-    """All singing frames of some clips: standardised features [n, n_columns], targets [n, 8], chance [n] of a draw."""
+    """All singing frames of some clips: standardised features [n, 56], targets [n, 8], chance [n] of a draw."""
 
     features: Float32Array
     targets: Float32Array
     chance: NDArray[np.float64]
 
 
-def hear(corpus: Corpus, record: ClipRecord, *, anew: bool = False) -> HeardClip:
-    """A clip's features, from what the corpus stored with it, or `anew` from its sound by the ears' own pitch track."""
+def hear(corpus: Corpus, record: ClipRecord) -> HeardClip:
+    """A clip as the ears hear it: what the corpus stored with a recording; a simulation is listened to."""
     clip = corpus.load(record)
     stored = Analysis(clip.n_frames, clip.f0, clip.lanes, clip.physical, clip.mfcc)
-    analysis = analyse(clip.audio) if anew else stored
+    analysis = stored if record.kind == "real" else analyse(clip.audio)
     targets = np.stack([clip.lanes[f"technique.{name}"] for name in TECHNIQUES], axis=1)
     features = technique_features(analysis)
     singing = (analysis.lanes["presence"] > _SINGING) & (targets.sum(axis=1) > 0.0)
     return HeardClip(record.id, record.kind == "real", features, targets.astype(np.float32), singing)
 
 
-def hear_split(corpus: Corpus, split: Split, *, simulated_anew: bool = False) -> list[HeardClip]:
-    """Every clip of a split. Raises UserError when nobody sings in any of them."""
-    clips = [hear(corpus, record, anew=simulated_anew and record.kind == "simulated") for record in corpus.split(split)]
+def hear_split(corpus: Corpus, split: Split, most_simulated: int | None = None) -> list[HeardClip]:
+    """Every clip of a split, but of each label of simulated clips the first `most_simulated` only.
+
+    Raises UserError when nobody sings in any of them.
+    """
+    clips, heard = [], Counter[str]()
+    for record in corpus.split(split):
+        if record.kind == "simulated":
+            heard[record.label] += 1
+            if most_simulated is not None and heard[record.label] > most_simulated:
+                continue
+        clips.append(hear(corpus, record))
     if not any(clip.singing.any() for clip in clips):
         raise UserError(f"The corpus {corpus.folder} has no voice for {split}.", remedy="Build a larger corpus.")
     return clips
@@ -131,26 +146,23 @@ def train_technique(
 ) -> TechniqueModel:
     """Fit a classifier; the weights of the lowest validation loss are kept. The same for the same arguments, unless
     the time box is what ends it."""
-    columns = np.array([column for column in range(N_FEATURES) if column not in _CONFIDENCE_COLUMNS])
-    raw = np.concatenate([clip.features[clip.singing][:, columns] for clip in train_clips])
+    raw = np.concatenate([clip.features[clip.singing] for clip in train_clips])
     mean, scale = raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-3)
-    training = _pool(train_clips, columns, mean, scale, config)
-    validation = _pool(validation_clips, columns, mean, scale, config)
-    network, progress = _descend(_network(len(columns), config), training, validation, config)
+    training = _pool(train_clips, mean, scale, config)
+    validation = _pool(validation_clips, mean, scale, config)
+    rate = scale[CEPSTRA] / scale[AVERAGED_CEPSTRA]  # one microphone shifts both cepstra alike, before standardisation
+    network, progress = _descend(_network(config), training, validation, rate, config)
     layers = tuple(
         (layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy())
         for layer in network
         if isinstance(layer, nn.Linear)
     )
     recipe = asdict(config) | progress | {"train_clips": len(train_clips), "validation_clips": len(validation_clips)}
-    return TechniqueModel(columns, mean, scale, layers, config.smoothing_frames, {"recipe": recipe})
+    return TechniqueModel(mean, scale, layers, config.smoothing_frames, {"recipe": recipe})
 
 
-def _pool(
-    clips: Sequence[HeardClip], columns: NDArray[np.int64], mean: Float32Array, scale: Float32Array,
-    config: TechniqueConfig,
-) -> FramePool:  # fmt: skip
-    features = np.concatenate([clip.features[clip.singing][:, columns] for clip in clips])
+def _pool(clips: Sequence[HeardClip], mean: Float32Array, scale: Float32Array, config: TechniqueConfig) -> FramePool:
+    features = np.concatenate([clip.features[clip.singing] for clip in clips])
     targets = np.concatenate([clip.targets[clip.singing] for clip in clips])
     targets = targets / targets.sum(axis=1, keepdims=True)
     is_real = np.concatenate([np.full(int(clip.singing.sum()), clip.is_real) for clip in clips])
@@ -158,9 +170,9 @@ def _pool(
     return FramePool(standardise(features, mean, scale), targets, chance)
 
 
-def _network(n_columns: int, config: TechniqueConfig) -> nn.Sequential:
+def _network(config: TechniqueConfig) -> nn.Sequential:
     torch.manual_seed(config.seed)
-    sizes = [n_columns, *config.hidden]
+    sizes = [N_FEATURES, *config.hidden]
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
         layers += [nn.Linear(n_in, n_out), nn.ReLU(), nn.Dropout(config.dropout)]
@@ -168,7 +180,11 @@ def _network(n_columns: int, config: TechniqueConfig) -> nn.Sequential:
 
 
 def _descend(
-    network: nn.Sequential, training: FramePool, validation: FramePool, config: TechniqueConfig
+    network: nn.Sequential,
+    training: FramePool,
+    validation: FramePool,
+    averaged_rate: Float32Array,
+    config: TechniqueConfig,
 ) -> tuple[nn.Sequential, dict[str, float]]:
     """-> (the network of the lowest validation loss, what happened)."""
     rng = np.random.default_rng(config.seed)
@@ -179,8 +195,7 @@ def _descend(
     started_s = time.monotonic()
     while step < config.max_steps and time.monotonic() - started_s < box_s:
         drawn = np.searchsorted(cumulative, rng.random(config.batch_frames) * cumulative[-1])
-        seen = training.features[drawn]
-        seen = seen + np.float32(config.noise) * rng.standard_normal(seen.shape, dtype=np.float32)
+        seen = _through_a_microphone(training.features[drawn], averaged_rate, rng, config)
         logits = network(torch.from_numpy(np.clip(seen, -STANDARD_LIMIT, STANDARD_LIMIT)))
         loss = nn.functional.cross_entropy(logits, torch.from_numpy(training.targets[drawn]))
         optimizer.zero_grad()
@@ -197,6 +212,17 @@ def _descend(
     if best_step == 0:
         best, best_loss, best_step = network, _loss(network, validation), step
     return best, {"steps": step, "best_step": best_step, "validation_loss": round(best_loss, 4)}
+
+
+def _through_a_microphone(
+    features: Float32Array, averaged_rate: Float32Array, rng: np.random.Generator, config: TechniqueConfig
+) -> Float32Array:
+    """Standardised features [n, 56], every frame coloured and disturbed in its own way. averaged_rate [n cepstra]"""
+    seen = features + np.float32(config.noise) * rng.standard_normal(features.shape, dtype=np.float32)
+    colour = rng.standard_normal((len(features), len(averaged_rate)), dtype=np.float32) * np.float32(config.colour)
+    seen[:, CEPSTRA] += colour
+    seen[:, AVERAGED_CEPSTRA] += colour * averaged_rate
+    return seen
 
 
 @torch.no_grad()
@@ -276,11 +302,14 @@ def figure_lines(values: Mapping[str, Any]) -> list[str]:
 def train_from_corpus(corpus_dir: Path, out: Path, config: TechniqueConfig) -> TechniqueModel:
     """Train on a corpus folder, judge on its test split, and write the classifier to `out`."""
     corpus = Corpus.open(corpus_dir)
-    train_clips, validation_clips = hear_split(corpus, "train"), hear_split(corpus, "validation")
+    train_clips, validation_clips = (
+        hear_split(corpus, "train", config.simulated_clips),
+        hear_split(corpus, "validation"),
+    )
     log.info("%d clips to learn from, %d to stop by", len(train_clips), len(validation_clips))
     model = train_technique(train_clips, validation_clips, config)
     log.info("listening to the test split")
-    found = figures(model, hear_split(corpus, "test", simulated_anew=True))
+    found = figures(model, hear_split(corpus, "test"))
     model = replace(model, notes={**model.notes, "figures": found})
     save_technique_classifier(out, model)
     for line in figure_lines(found):
