@@ -1,1 +1,1 @@
-""""""
+"""MIDI inputs: ports come and go, their messages become plain values."""

@@ -1,1 +1,1 @@
-""""""
+"""Files a person keeps: passages, presets, takes, settings, MIDI; all written atomically."""

@@ -1,1 +1,1 @@
-""""""
+"""Training sound: real recordings and a physical simulator, labelled frame by frame."""

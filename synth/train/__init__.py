@@ -1,1 +1,1 @@
-""""""
+"""Training of codec, denoiser, guidance and technique classifier."""
