@@ -46,21 +46,35 @@ def read_config(path: Path, kind: str) -> dict[str, Any]:
     if metadata.get("kind") != kind:
         found = metadata.get("kind", "nothing known")
         raise UserError(f"{path.name} holds {found}, not {kind} weights.", remedy="Check which file was put there.")
-    if int(metadata.get("revision", "0")) > FORMAT_REVISION:
+    try:
+        revision, config = int(metadata["revision"]), json.loads(metadata["config"])
+    except (KeyError, ValueError) as fault:
+        raise UserError(f"{path.name} lacks a readable configuration.", remedy="Restore it.") from fault
+    if revision > FORMAT_REVISION:
         raise UserError(f"{path.name} was written by a newer Stridor.", remedy="Update Stridor.")
-    config: dict[str, Any] = json.loads(metadata["config"])
+    if not isinstance(config, dict):
+        raise UserError(f"{path.name} lacks a readable configuration.", remedy="Restore it.")
     return config
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
-    """Fill `module` (float32) from `path`, names and shapes exactly."""
+    """Fill `module` (float32) from `path`, names and shapes exactly. UserError names the first that differs."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as fault:
-        first_line = str(fault).splitlines()[-1].strip()
-        raise UserError(f"{path.name} does not fit its configuration: {first_line}", remedy="Restore it.") from fault
+    difference = _first_difference(tensors, module.state_dict())
+    if difference:
+        raise UserError(f"{path.name} does not fit its configuration: {difference}.", remedy="Restore it.")
+    module.load_state_dict(tensors)
+
+
+def _first_difference(found: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> str:
+    """The first name or shape in which weights differ from what a module wants; empty when they fit."""
+    for name, value in wanted.items():
+        if name not in found:
+            return f"{name} is missing"
+        if found[name].shape != value.shape:
+            return f"{name} has shape {tuple(found[name].shape)} instead of {tuple(value.shape)}"
+    return next((f"{name} is unexpected" for name in found if name not in wanted), "")
 
 
 def content_hash(*paths: Path) -> str:
