@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
+from multiprocessing import Pipe
 
 import numpy as np
 import pytest
@@ -77,8 +77,12 @@ def test_the_exact_place_and_remedy_of_a_point_out_of_range() -> None:
 
 def test_passages_and_presets_travel_between_processes() -> None:
     passage = Passage(4.0, voices=(Voice(notes=(Note(0, 1, 60),), lanes={"fry": Lane(((0, 0.5),), "step")}),))
-    assert pickle.loads(pickle.dumps(passage)) == passage  # noqa: S301 - our own bytes
-    assert pickle.loads(pickle.dumps(NEUTRAL_PRESET)) == NEUTRAL_PRESET  # noqa: S301
+    receiver, sender = Pipe(duplex=False)
+    with receiver, sender:
+        for value in (passage, NEUTRAL_PRESET):
+            sender.send(value)
+            assert receiver.poll(5.0)
+            assert receiver.recv() == value
 
 
 def test_notes_are_sorted_and_equal_starts_keep_their_order() -> None:

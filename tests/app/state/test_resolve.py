@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.state.passage import Lane, Note, Passage, Voice
-from app.state.preset import NEUTRAL_PRESET, Preset
+from app.state.preset import NEUTRAL_PRESET, TECHNIQUE_LANE_DEFAULTS, Preset, technique_lane_default
 from app.state.resolve import resolve
 from synth.spec.controls import ControlFrames
 from synth.spec.lanes import LANES, TECHNIQUES
@@ -57,15 +57,18 @@ def test_drawn_stands_before_note_before_preset_before_technique() -> None:
     assert controls(Voice(notes=(note,), lanes={"roughness": lane}), preset).values["roughness"][0] == np.float32(0.6)
     assert controls(Voice(notes=(note,)), preset).values["technique.whisper"][0] == 1
     assert controls(Voice(notes=(Note(0.0, 4.0, 60),)), preset).values["technique.scream"][0] == 1
+    habit = TECHNIQUE_LANE_DEFAULTS["whisper"]["breathiness"]
     # Nobody speaks of breathiness: the note's technique has a habit; of tract, nobody at all: the lane table.
-    assert controls(Voice(notes=(note,)), preset).values["breathiness"][0] == np.float32(0.95)
+    assert controls(Voice(notes=(note,)), preset).values["breathiness"][0] == np.float32(habit)
     assert controls(Voice(notes=(note,)), preset).values["tract"][0] == np.float32(0.5)
 
 
 def test_mixed_techniques_mix_their_habits() -> None:
     preset = Preset(id="p", name="P", technique={"modal": 0.5, "whisper": 0.5})
     breathiness = controls(Voice(lanes={"pitch": Lane(((0.0, 60.0),))}), preset).values["breathiness"][0]
-    assert abs(breathiness - (0.25 + 0.95) / 2) < 1e-6
+    modal, whisper = (technique_lane_default("breathiness", name) for name in ("modal", "whisper"))
+    assert modal != whisper
+    assert abs(breathiness - (modal + whisper) / 2) < 1e-6
 
 
 def test_drawn_pitch_replaces_notes_only_where_it_is_drawn_and_bend_adds() -> None:
