@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.render.worker import Disconnected, Worker, WorkerSettings
+from app.report import set_up_logging
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ def run_sampler(connection: Connection, settings: WorkerSettings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(_NICENESS)
+    set_up_logging("sampler")
     threading.Thread(target=_end_with_parent, args=(settings.folder,), name="parent-watch", daemon=True).start()
     try:
         worker = Worker(connection, settings)

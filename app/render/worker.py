@@ -35,6 +35,7 @@ from app.render.messages import (
     Reply,
 )
 from app.render.renderer import RenderJob, RenderRequest
+from app.render.report import RenderReport
 from app.render.voice import EngineLike
 from app.state.passage import Passage
 from app.store.presets import load_preset
@@ -248,7 +249,7 @@ class Worker:
             self._report(running, even_if_early=is_new or job.is_done)
             if job.is_done:
                 self._running = None
-                self._send(events.RenderFinished(running.command.request_id, job.report()))
+                self._finish(running.command.request_id, job.report())
         except Cancelled:
             return
         except Disconnected:
@@ -256,6 +257,16 @@ class Worker:
         except Exception as fault:
             self._running = None
             self._send(_render_failed(running.command.request_id, fault))
+
+    def _finish(self, request_id: int, report: RenderReport) -> None:
+        _log.info(
+            "render %d finished: %d of %d cells made, %.2f s",
+            request_id,
+            report.cells_decoded,
+            report.cells_total,
+            report.total_s,
+        )
+        self._send(events.RenderFinished(request_id, report))
 
     def _is_near_done(self, running: _Running) -> bool:
         first = cell_at(running.command.playhead_s)
