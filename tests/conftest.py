@@ -73,12 +73,17 @@ def _without_weights() -> str:
     return "" if (folder / "denoiser.safetensors").is_file() else "no trained model in presets/models/default"
 
 
+def _without_evaluation() -> str:
+    return "" if importlib.util.find_spec("pyworld") else "the evaluation extra is not installed"
+
+
 _REQUIREMENTS: dict[str, Callable[[], str]] = {
     "jack": _without_jack,
     "display": _without_display,
     "shared_data": _without_shared_data,
     "gpu": _without_gpu,
     "weights": _without_weights,
+    "evaluation": _without_evaluation,
 }
 _DECLARED = pytest.StashKey[bool]()
 
