@@ -7,7 +7,6 @@ steps are timed and multiplied: every step does the same work. Weights are rando
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 import sys
 import time
@@ -74,7 +73,7 @@ def time_peer(timed_steps: int = 3) -> PeerFigures:
 
 
 def _build() -> Any:
-    with _transforms_or_stand_in():
+    with _stand_in_for_transforms():
         try:
             library = importlib.import_module("audio_diffusion_pytorch")
         except ImportError as fault:
@@ -89,15 +88,15 @@ def _build() -> Any:
 
 
 @contextmanager
-def _transforms_or_stand_in() -> Iterator[None]:
+def _stand_in_for_transforms() -> Iterator[None]:
     """The library imports two transforms of torchaudio at its top that this model never uses.
 
-    Where torchaudio is missing, an empty module stands in while the library is imported; using one would fail loudly.
+    An empty module stands in while the library is imported, even where torchaudio is installed: its binaries load only
+    beside the very build of torch they were made for. Using a transform would fail loudly.
     """
-    if importlib.util.find_spec("torchaudio") is not None:
+    if "torchaudio" in sys.modules:
         yield
         return
-    _log.info("torchaudio is not installed; an empty module stands in for its transforms")
     package, transforms = ModuleType("torchaudio"), ModuleType("torchaudio.transforms")
     vars(package)["transforms"] = transforms
     sys.modules |= {"torchaudio": package, "torchaudio.transforms": transforms}
