@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from app.state.edits import set_interpolation
-from app.state.passage import INTERPOLATIONS
+from app.state.passage import INTERPOLATIONS, Interpolation
 from synth.spec import LaneSpec
 from ui.canvas.context import CanvasContext
 from ui.canvas.lane_view import LaneView
@@ -174,18 +176,18 @@ class LaneRow(QWidget):
 
     def _menu(self) -> QMenu:
         menu = QMenu(self)
-        document = self.context.document
         for interpolation in INTERPOLATIONS:
-            menu.addAction(
-                interpolation.capitalize(),
-                lambda kind=interpolation: document.perform(
-                    "Change Interpolation", lambda p: set_interpolation(p, document.voice_index, self.spec.id, kind)
-                ),
-            )
+            menu.addAction(interpolation.capitalize(), partial(self._interpolate, interpolation))
         menu.addSeparator()
-        menu.addAction("Clear Lane", lambda: document.clear_lane(self.spec.id))
+        menu.addAction("Clear Lane", lambda: self.context.document.clear_lane(self.spec.id))
         menu.addAction("Hide Lane", lambda: self.hide_requested.emit(self.spec.id))
         return menu
+
+    def _interpolate(self, kind: Interpolation) -> None:
+        document = self.context.document
+        document.perform(
+            "Change Interpolation", lambda p: set_interpolation(p, document.voice_index, self.spec.id, kind)
+        )
 
     def _apply_height(self) -> None:
         self.setFixedHeight(COLLAPSED_HEIGHT_PX if self._is_collapsed else self._height_px)
