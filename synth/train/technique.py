@@ -57,7 +57,7 @@ class TechniqueConfig:
     enough_s         so much material of one technique and kind counts fully; with less, its chance sinks in proportion
     noise            added to the standardised features, so that no single one is trusted to the last digit
     colour           deviation of a random microphone's cepstra, in standard deviations of the voice's own
-    simulated_clips  of each label of simulated clips, at most so many are listened to for training
+    simulated_clips  of each label of simulated clips, at most so many are listened to for training; None: all
     patience         evaluations without improvement before it stops
     """
 
@@ -71,10 +71,10 @@ class TechniqueConfig:
     noise: float = 0.3
     colour: float = 0.4
     dropout: float = 0.1
-    simulated_clips: int = 26
+    simulated_clips: int | None = None
     enough_s: float = 60.0
     evaluate_every_steps: int = 100
-    patience: int = 8
+    patience: int = 12
     max_steps: int = 3_000
 
 
@@ -218,7 +218,8 @@ def _through_a_microphone(
     features: Float32Array, averaged_rate: Float32Array, rng: np.random.Generator, config: TechniqueConfig
 ) -> Float32Array:
     """Standardised features [n, 56], every frame coloured and disturbed in its own way. averaged_rate [n cepstra]"""
-    seen = features + np.float32(config.noise) * rng.standard_normal(features.shape, dtype=np.float32)
+    seen = features.copy()
+    seen += np.float32(config.noise) * rng.standard_normal(features.shape, dtype=np.float32)
     colour = rng.standard_normal((len(features), len(averaged_rate)), dtype=np.float32) * np.float32(config.colour)
     seen[:, CEPSTRA] += colour
     seen[:, AVERAGED_CEPSTRA] += colour * averaged_rate
