@@ -52,6 +52,9 @@ class Quality(StrEnum):
     FINAL = "final"
 
 
+_SILENT_TEMPERATURE = 0.3
+_FULL_NOISE_PRESENCE = 0.5
+
 # No guidance here: the shipped denoiser has it distilled in (synth.train.guidance); a plan may add more.
 PLANS = MappingProxyType(
     {
@@ -88,6 +91,15 @@ def _device(name: str) -> torch.device:
     if name not in ("cpu", "cuda"):
         raise UserError(f"There is no device called '{name}'.", remedy="Use auto, cpu or cuda.")
     return torch.device(name)
+
+
+def noise_temperature(presence: Float32Array) -> Float32Array:
+    """Scale of the initial noise at every frame -> like `presence`, _SILENT_TEMPERATURE..1.
+
+    Recordings are silent in two ways, room noise or digital zero, and noise chooses between them. Where nobody sings
+    there is nothing to vary: little noise makes the sampler take the middle road, which is silence.
+    """
+    return np.clip(presence / _FULL_NOISE_PRESENCE, _SILENT_TEMPERATURE, 1.0).astype(np.float32)
 
 
 class Engine:
@@ -141,6 +153,7 @@ class Engine:
         condition = condition_array(window.values, timbre, self.timbre_scale)
         first_frame = cell_index * CELL_FRAMES - CONTEXT_FRAMES
         noise = normal_frames(seed, Stream.LATENT, first_frame, WINDOW_FRAMES, LATENT_DIM).T.copy()
+        noise *= noise_temperature(window.values["presence"])[:, None]
         drawn = sample_window(self.denoiser, condition, noise, plan or PLANS[Quality(quality)], should_stop)
         return np.ascontiguousarray((drawn * self._std + self._mean).T.astype(np.float32))
 
