@@ -4,8 +4,8 @@ The weights are data: presets/models/technique/technique.safetensors, with the w
 trained and how well they do on the corpus's test split in the metadata. Made by `python -m synth.train.technique`.
 
 Format revisions
-1  first: tensors mean, scale [n_columns], layer<i>.weight [n_in, n_out], layer<i>.bias [n_out]; metadata kind,
-   revision, config {"techniques", "n_features", "columns", "smoothing_frames", "recipe", "figures"}
+1  first: tensors mean, scale [n_features], layer<i>.weight [n_in, n_out], layer<i>.bias [n_out]; metadata kind,
+   revision, config {"techniques", "n_features", "smoothing_frames", "recipe", "figures"}
 """
 
 from __future__ import annotations
@@ -47,13 +47,11 @@ _RESTORE: Final = "Restore it from the repository, or train it with `python -m s
 class TechniqueModel:
     """Standardise, two or three layers with rectifiers between, softmax, average over time. Immutable.
 
-    columns           which of the N_FEATURES features it looks at, [n_columns]
-    mean, scale       of those, over the training frames, [n_columns]
+    mean, scale       of the features over the training frames, [N_FEATURES]
     smoothing_frames  width of the Hann window the probabilities are averaged with, odd
     notes             "recipe" and "figures" of the training, plain JSON values
     """
 
-    columns: NDArray[np.int64]
     mean: Float32Array
     scale: Float32Array
     layers: tuple[Layer, ...]
@@ -64,7 +62,7 @@ class TechniqueModel:
         """Features [n_frames, 56] of technique_features -> probabilities [n_frames, 8], each row sums to 1."""
         if features.ndim != 2 or features.shape[1] != N_FEATURES:
             raise ValueError(f"technique features must be [n_frames, {N_FEATURES}], got {features.shape}")
-        hidden = standardise(features[:, self.columns], self.mean, self.scale)
+        hidden = standardise(features, self.mean, self.scale)
         for weight, bias in self.layers[:-1]:
             hidden = np.maximum(hidden @ weight + bias, np.float32(0.0))
         weight, bias = self.layers[-1]
@@ -75,9 +73,9 @@ class TechniqueModel:
         return (smooth / smooth.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def standardise(columns: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
-    """[n_frames, n_columns] -> the same in standard deviations, limited to STANDARD_LIMIT either way."""
-    return np.clip((columns - mean) / scale, -STANDARD_LIMIT, STANDARD_LIMIT).astype(np.float32)
+def standardise(features: Float32Array, mean: Float32Array, scale: Float32Array) -> Float32Array:
+    """[n_frames, N_FEATURES] -> the same in standard deviations, limited to STANDARD_LIMIT either way."""
+    return np.clip((features - mean) / scale, -STANDARD_LIMIT, STANDARD_LIMIT).astype(np.float32)
 
 
 def load_technique_classifier(path: Path | None = None) -> TechniqueModel:
@@ -98,7 +96,6 @@ def save_technique_classifier(path: Path, model: TechniqueModel) -> None:
     config = {
         "techniques": list(TECHNIQUES),
         "n_features": N_FEATURES,
-        "columns": [int(column) for column in model.columns],
         "smoothing_frames": model.smoothing_frames,
         **{name: model.notes[name] for name in ("recipe", "figures") if name in model.notes},
     }
@@ -151,22 +148,19 @@ def _checked_model(config: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]
     """Put the parts together. Raises ValueError, KeyError or TypeError where they do not fit."""
     if tuple(config["techniques"]) != TECHNIQUES or config["n_features"] != N_FEATURES:
         raise ValueError("made for other techniques or features")
-    columns = np.asarray(config["columns"], dtype=np.int64)
     width = int(config["smoothing_frames"])
     n_layers = (len(tensors) - 2) // 2
     if n_layers < 1 or width % 2 == 0 or not 1 <= width <= _MAX_SMOOTHING_FRAMES:
         raise ValueError("no layers, or an unusable smoothing")
-    if columns.ndim != 1 or len(columns) == 0 or columns.min() < 0 or columns.max() >= N_FEATURES:
-        raise ValueError("looks at features that do not exist")
     parts = {name: np.asarray(values, dtype=np.float32) for name, values in tensors.items()}
     if not all(np.isfinite(values).all() for values in parts.values()) or not (parts["scale"] > 0.0).all():
         raise ValueError("holds values that are not finite, or a scale of 0")
     layers = tuple((parts[f"layer{index}.weight"], parts[f"layer{index}.bias"]) for index in range(n_layers))
-    sizes = [len(columns), *(weight.shape[-1] for weight, _ in layers)]
+    sizes = [N_FEATURES, *(weight.shape[-1] for weight, _ in layers)]
     for (weight, bias), n_in, n_out in zip(layers, sizes[:-1], sizes[1:], strict=True):
         if weight.shape != (n_in, n_out) or bias.shape != (n_out,):
             raise ValueError("layers of the wrong shape")
-    if sizes[-1] != len(TECHNIQUES) or any(parts[name].shape != (len(columns),) for name in ("mean", "scale")):
+    if sizes[-1] != len(TECHNIQUES) or any(parts[name].shape != (N_FEATURES,) for name in ("mean", "scale")):
         raise ValueError("layers of the wrong shape")
     notes = {name: config[name] for name in ("recipe", "figures") if name in config}
-    return TechniqueModel(columns, parts["mean"], parts["scale"], layers, width, notes)
+    return TechniqueModel(parts["mean"], parts["scale"], layers, width, notes)
