@@ -239,7 +239,8 @@ def _active_qt_timers() -> list[str]:
     from PySide6.QtCore import QTimer
     from shiboken6 import isValid
 
-    timers = [found for found in gc.get_objects() if isinstance(found, QTimer) and isValid(found)]
+    # By type(), not isinstance(): that asks an object for its __class__, and torch has one that warns when asked.
+    timers = [found for found in gc.get_objects() if issubclass(type(found), QTimer) and isValid(found)]
     return [f"QTimer {timer.objectName() or timer!r} of {timer.parent()!r}" for timer in timers if timer.isActive()]
 
 
