@@ -29,9 +29,16 @@ _LEAST_PRESENCE = 0.5
 @click.option("--against", type=FILE, metavar="PASSAGE|MIDI", help="What was asked for: errors, lane by lane.")
 @click.option("--voice", "voice_number", type=click.IntRange(min=1), default=1, show_default=True, help="Whose stem.")
 @click.option("--preset", help="The preset that a MIDI file was sung with.")
+@click.option("--picture", type=FILE, metavar="PNG", help="With --against: draw what was asked and what was heard.")
 @click.option("--frames", is_flag=True, help="With --json: every lane's curve, 100 values a second.")
 def command(
-    audio: Path, against: Path | None, voice_number: int, preset: str | None, frames: bool, as_json: bool
+    audio: Path,
+    against: Path | None,
+    voice_number: int,
+    preset: str | None,
+    picture: Path | None,
+    frames: bool,
+    as_json: bool,
 ) -> None:
     """Measure every lane of a recording, and how far it is from what was asked.
 
@@ -42,8 +49,11 @@ def command(
     from app.render.files import read_audio
     from synth.features.analysis import analyse  # loads the pitch tracker
 
+    if picture is not None and against is None:
+        raise UserError("A picture needs what was asked.", remedy="Name the passage with --against.")
     passage = open_passage(against, preset) if against is not None else None
-    measured = analyse(read_audio(audio)).lanes
+    sound = read_audio(audio)
+    measured = analyse(sound).lanes
     result: dict[str, Any] = {"audio": audio, "lanes": {name: summary(measured, name) for name in measured}}
     rows = [[lane_id, *summary_cells(measured, lane_id)] for lane_id in measured]
     lines = columns(rows, header=["lane", "median", "10 %", "90 %", "unit"])
@@ -53,6 +63,11 @@ def command(
         result["against"] = against
         result["errors"] = {lane_id: asdict(error) for lane_id, error in errors.items()}
         lines += ["", *error_lines(errors)]
+        if picture is not None:
+            from app.commands.picture import draw_picture  # Qt
+
+            draw_picture(picture, audio.name, sound, asked, measured)
+            result["picture"] = picture
     if frames:
         result["frames"] = dict(measured)
         if passage is not None:
