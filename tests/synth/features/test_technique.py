@@ -86,7 +86,7 @@ def test_a_whisper_brought_closer_stays_a_whisper() -> None:
 
 @pytest.mark.parametrize("n_frames", [0, 1, 2, 14, 15, 300])
 def test_probabilities_sum_to_one(n_frames: int) -> None:
-    heard = load_technique_classifier()(1e3 * random_features(n_frames))
+    heard = load_technique_classifier()((1e3 * random_features(n_frames)).astype(np.float32))
     assert heard.shape == (n_frames, len(TECHNIQUES))
     assert heard.dtype == np.float32
     assert np.all(heard >= 0.0)
