@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from synth.corpus.clip_file import Clip, audio_sha256, to_float32, to_int16, write_clip
-from synth.corpus.manifest import ClipRecord, Corpus, Split, clip_path
+from synth.corpus.manifest import SPLITS, ClipRecord, Corpus, Split, clip_path
 from synth.errors import UserError
 from synth.features.analysis import analyse, technique_features
 from synth.features.technique import N_FEATURES, load_technique_classifier
@@ -156,8 +157,7 @@ def _add(folder: Path, technique: str, kind: str, split: Split, seed: int) -> Cl
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     folder = tmp_path_factory.mktemp("corpus")
-    splits: tuple[Split, ...] = ("train", "validation", "test")
-    cases = [(name, kind, split) for name in ("modal", "whisper") for kind in ("real", "simulated") for split in splits]
+    cases = itertools.product(("modal", "whisper"), ("real", "simulated"), SPLITS)
     corpus = Corpus(folder, [_add(folder, *case, seed) for seed, case in enumerate(cases)])
     corpus.save()
     return corpus
