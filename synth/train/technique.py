@@ -324,12 +324,14 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=2.0)
+    parser.add_argument("--simulated-clips", type=int, help="of each label, to listen to at most; default: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
-    train_from_corpus(arguments.corpus, arguments.out, TechniqueConfig(minutes=arguments.minutes, seed=arguments.seed))
+    config = TechniqueConfig(minutes=arguments.minutes, seed=arguments.seed, simulated_clips=arguments.simulated_clips)
+    train_from_corpus(arguments.corpus, arguments.out, config)
 
 
 if __name__ == "__main__":
