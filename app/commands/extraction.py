@@ -28,8 +28,9 @@ def passage_from_audio(audio_mono: Float32Array, *, name: str) -> Passage:
     """The passage that sings mono audio [n_samples] at 48 kHz again; its one voice is called `name`."""
     from synth.features.analysis import analyse  # loads the pitch tracker, which the window's process never needs
     from synth.features.extract import controls_from_analysis, drawn_lanes, notes_from_f0
+    from synth.features.technique import load_technique_classifier
 
-    analysis = analyse(audio_mono)
+    analysis = analyse(audio_mono, technique_classifier=load_technique_classifier())
     duration_s = max(len(audio_mono) / SAMPLE_RATE_HZ, 0.01)
     controls = {
         lane_id: np.clip(values, *lane_range(lane_id)) for lane_id, values in controls_from_analysis(analysis).items()

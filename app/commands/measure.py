@@ -48,12 +48,13 @@ def command(
     from app.commands.open_passage import open_passage
     from app.render.files import read_audio
     from synth.features.analysis import analyse  # loads the pitch tracker
+    from synth.features.technique import load_technique_classifier
 
     if picture is not None and against is None:
         raise UserError("A picture needs what was asked.", remedy="Name the passage with --against.")
     passage = open_passage(against, preset) if against is not None else None
     sound = read_audio(audio)
-    measured = analyse(sound).lanes
+    measured = analyse(sound, technique_classifier=load_technique_classifier()).lanes
     result: dict[str, Any] = {"audio": audio, "lanes": {name: summary(measured, name) for name in measured}}
     rows = [[lane_id, *summary_cells(measured, lane_id)] for lane_id in measured]
     lines = columns(rows, header=["lane", "median", "10 %", "90 %", "unit"])

@@ -38,9 +38,11 @@ class StemMeasurer:
         keys = clip.stem_keys[voice][first:end]
         audio = clip.read_stem(voice, from_frame * HOP_SAMPLES, to_frame * HOP_SAMPLES)
         from synth.features.analysis import analyse  # loads the pitch tracker: after the first sound, not before
+        from synth.features.technique import load_technique_classifier
 
         inside = slice(start_frame - from_frame, end_frame - from_frame)
-        lanes = {lane_id: values[inside].copy() for lane_id, values in analyse(audio).lanes.items()}
+        measured = analyse(audio, technique_classifier=load_technique_classifier()).lanes
+        lanes = {lane_id: values[inside].copy() for lane_id, values in measured.items()}
         self._measured[voice][first:end] = keys
         return MeasuredSpan(request_id, voice, n_frames, start_frame, lanes)
 
