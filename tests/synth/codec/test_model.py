@@ -62,7 +62,7 @@ def test_decoder_sees_no_further_than_it_says(codec: Codec, changed: int) -> Non
 def test_latents_hold_no_pitch(codec: Codec) -> None:
     """The same filters under another excitation have the other's period, to the sample."""
     gains = codec.decoder.filters(torch.zeros(1, 60, LATENT_DIM), torch.zeros(1, 60))
-    # Gentle filters: responses longer than the transform's spare half would wrap, differently for every pulse of a frame.
+    # Gentle: responses longer than the transform's spare half would wrap, differently for every pulse of a frame.
     steady = 0.03 * gains[:, :, 60:61].repeat(1, 1, 120, 1)
     for period in (120, 240):  # divisors of the filter hop: then even the framing repeats with the pulses
         source = torch.zeros(1, 2, 60 * HOP_SAMPLES)
