@@ -10,6 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from synth.codec.weights import replace_durably
 from synth.errors import UserError
 
 
@@ -32,7 +33,7 @@ def save_checkpoint(
     temporary = path.with_name(path.name + ".part")
     contiguous = {name: value.detach().contiguous().clone() for name, value in tensors.items()}
     save_file(contiguous, temporary, metadata={"progress": json.dumps(progress)})
-    temporary.replace(path)
+    replace_durably(temporary, path)
 
 
 def load_checkpoint(
