@@ -1,4 +1,4 @@
-"""What a new user tries first works at once: draw a pitch, and there is a voice.
+"""What a new user tries first works at once: draw a pitch, or bring a MIDI file, and there is a voice.
 
 The window and the instrument are the real ones, with the sampler in its process and the model that is shipped.
 """
@@ -22,13 +22,16 @@ from app.state.passage import Passage
 from app.store.recovery import RecoveryFile
 from app.store.settings import Settings
 from synth.spec import SAMPLE_RATE_HZ
+from tests.conftest import REPOSITORY
 from tests.ui.gestures import drag
 from ui.application import build_window, make_application
 from ui.window import MainWindow
 
 pytestmark = [pytest.mark.weights, pytest.mark.slow, pytest.mark.timeout(600)]
 
+MIDI_FILE = REPOSITORY / "tests" / "fixtures" / "midi" / "dies_irae.mid"
 PATIENCE_S = 240.0
+MIDI_HEARD_S = 4.0
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,24 @@ def test_a_drawn_pitch_is_a_voice(user: User) -> None:
     assert user.level_db(0.0, 0.7) < sung_db - 50.0
     assert user.level_db(2.7, 3.2) < sung_db - 50.0
     assert user.window.context.measured.curve(0, "pitch") is not None
+
+
+def test_a_midi_file_is_sung(user: User) -> None:
+    user.events.clear()
+    assert user.window.files.open_file(MIDI_FILE)
+    voice = user.window.document.voice
+    assert len(voice.notes) > 10
+    heard_s = voice.notes[0].start_s + MIDI_HEARD_S
+
+    def is_sung_so_far() -> bool:
+        """The cells near the playhead come first: nobody waits for the end of a long piece."""
+        audio = user.instrument.audio()
+        return len(audio) > heard_s * SAMPLE_RATE_HZ and all(
+            user.level_db(note.start_s + 0.1 * note.duration_s, note.start_s + 0.9 * note.duration_s) > -60.0
+            for note in voice.notes
+            if note.end_s < heard_s
+        )
+
+    user.wait_for(is_sung_so_far)
+    assert [note for note in voice.notes if note.end_s < heard_s]
+    user.instrument.cancel()
