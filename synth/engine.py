@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from synth.codec.excitation import ExcitationFrames, excitation, pinned_phase
-from synth.codec.layout import EXPLICIT_NAMES, LATENT_DIM, LEARNED_DIM, expand_explicit
+from synth.codec.layout import EXPLICIT_NAMES, expand_explicit
 from synth.codec.model import Codec, CodecConfig, scaled_log_f0
 from synth.codec.noise import Stream, normal_frames
 from synth.codec.weights import content_hash, load_weights, read_config
@@ -105,14 +105,13 @@ def noise_temperature(presence: Float32Array) -> Float32Array:
 class Engine:
     """Codec, denoiser and their scales, resident on one device. Not thread-safe: one owner at a time."""
 
-    latent_dim = LATENT_DIM
-
     def __init__(
         self, codec: Codec, denoiser: Denoiser, config: dict[str, Any], weights_hash: str, device: str
     ) -> None:
         self.device = _device(device)
         self.device_name = str(self.device)
         self.weights_hash = weights_hash
+        self.latent_dim = codec.config.latent_dim
         self.codec, self.denoiser = codec.to(self.device), denoiser.to(self.device)
         self._mean = np.asarray(config["latent_mean"], dtype=np.float32)
         self._std = np.asarray(config["latent_std"], dtype=np.float32)
@@ -152,7 +151,7 @@ class Engine:
         timbre = self._typical_timbre(window) if window.timbre is None else window.timbre
         condition = condition_array(window.values, timbre, self.timbre_scale)
         first_frame = cell_index * CELL_FRAMES - CONTEXT_FRAMES
-        noise = normal_frames(seed, Stream.LATENT, first_frame, WINDOW_FRAMES, LATENT_DIM).T.copy()
+        noise = normal_frames(seed, Stream.LATENT, first_frame, WINDOW_FRAMES, self.latent_dim).T.copy()
         noise *= noise_temperature(window.values["presence"])[:, None]
         drawn = sample_window(self.denoiser, condition, noise, plan or PLANS[Quality(quality)], should_stop)
         return np.ascontiguousarray((drawn * self._std + self._mean).T.astype(np.float32))
@@ -179,14 +178,14 @@ class Engine:
         pitch_note    [3 * CELL_FRAMES] MIDI notes of the cell before, this cell and the one after
         pitch_drift   0..1, how much of the sampled drift of F0 is heard; 0 = the pitch exactly
         """
-        if latents.shape != (LATENT_DIM, DECODE_FRAMES) or pitch_note.shape != (3 * CELL_FRAMES,):
+        if latents.shape != (self.latent_dim, DECODE_FRAMES) or pitch_note.shape != (3 * CELL_FRAMES,):
             raise ValueError(f"latents {latents.shape} or pitch {pitch_note.shape} have the wrong shape")
         f0_hz = (440.0 * 2.0 ** ((np.asarray(pitch_note, dtype=np.float64) - 69.0) / 12.0)).astype(np.float32)
         phase, first_sample = pinned_phase(f0_hz, (cell_index - 1) * CELL_FRAMES)
         first_frame = cell_index * CELL_FRAMES - DECODER_PAST_FRAMES
         offset = first_frame * HOP_SAMPLES - first_sample
         inner = f0_hz[CELL_FRAMES - DECODER_PAST_FRAMES : 2 * CELL_FRAMES + DECODER_FUTURE_FRAMES]
-        explicit = expand_explicit(latents[LEARNED_DIM:])
+        explicit = expand_explicit(latents[self.codec.config.learned_dim :])
         frames = ExcitationFrames(inner, **{name: explicit[name] for name in EXPLICIT_NAMES})
         source = excitation(
             phase[offset : offset + DECODE_FRAMES * HOP_SAMPLES],

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from synth.codec.layout import LATENT_DIM
 from synth.codec.model import Codec, CodecConfig
 from synth.codec.weights import save_weights
 from synth.diffusion.conditioning import TIMBRE_DIM
@@ -31,7 +30,7 @@ def save_tiny_weights(folder: Path, *, seed: int = 0, latent_std: float = 0.3) -
             codec.decoder.leave.bias.fill_(-1.0)
     save_weights(folder / CODEC_FILE, codec, "codec", {"codec": TINY_CODEC.as_dict()})
     config = {"denoiser": TINY_DENOISER.as_dict()}
-    config |= {"latent_mean": [0.0] * LATENT_DIM, "latent_std": [latent_std] * LATENT_DIM}
+    config |= {"latent_mean": [0.0] * TINY_CODEC.latent_dim, "latent_std": [latent_std] * TINY_CODEC.latent_dim}
     config |= {"timbre_mean": [0.0] * TIMBRE_DIM, "timbre_std": [1.0] * TIMBRE_DIM}
     save_weights(folder / DENOISER_FILE, denoiser, "denoiser", config)
     return folder

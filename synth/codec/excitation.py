@@ -222,5 +222,3 @@ def excitation(
         pulses = pulses * gain
         noise = noise * gain
     return np.stack([pulses, noise])
-
-

@@ -1,7 +1,8 @@
 """What each latent channel is.
 
-The first LEARNED_DIM channels are the encoder's. The others are explicit parameters of the excitation that the sampler
-draws like any latent: a frame-rate filter cannot make 30-150 Hz modulation or sub-harmonics, so the pulses must.
+The first channels, as many as CodecConfig.learned_dim says, are the encoder's. The others are explicit parameters of
+the excitation that the sampler draws like any latent: a frame-rate filter cannot make 30-150 Hz modulation or
+sub-harmonics, so the pulses must.
 Explicit channels are stored compressed (roughly Gaussian) and expanded to physical units for the excitation.
 """
 
@@ -14,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Float32Array = NDArray[np.float32]
-
-LEARNED_DIM = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ EXPLICIT: tuple[ExplicitChannel, ...] = (
     ExplicitChannel("drift_cents", 3.0, 0.0, 80.0),  # rms slow deviation of F0 from the asked pitch
 )
 EXPLICIT_NAMES = tuple(channel.name for channel in EXPLICIT)
-LATENT_DIM = LEARNED_DIM + len(EXPLICIT)
+N_EXPLICIT = len(EXPLICIT)
 
 
 def compress_explicit(physical: Mapping[str, Float32Array]) -> Float32Array:

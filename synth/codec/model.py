@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from synth.codec.blocks import ConvNeXtBlock
-from synth.codec.layout import EXPLICIT, LEARNED_DIM
+from synth.codec.layout import N_EXPLICIT
 from synth.spec.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
 
 SUBFRAMES = 2
@@ -32,7 +32,7 @@ LOG_FLOOR = 1e-5
 class CodecConfig:
     """Everything needed to build the codec; stored with its weights."""
 
-    learned_dim: int = LEARNED_DIM
+    learned_dim: int = 48
     encoder_dim: int = 256
     encoder_blocks: int = 4
     decoder_dim: int = 256
@@ -40,6 +40,11 @@ class CodecConfig:
     decoder_future: int = 2
     n_bands: int = 128
     posterior_std: float = 0.15
+
+    @property
+    def latent_dim(self) -> int:
+        """Channels of a latent: the encoder's, then the explicit ones."""
+        return self.learned_dim + N_EXPLICIT
 
     def as_dict(self) -> dict[str, int | float]:
         """Plain values for metadata."""
@@ -118,7 +123,7 @@ class Decoder(nn.Module):
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
         self.config = config
-        n_inputs = config.learned_dim + len(EXPLICIT) + 1
+        n_inputs = config.latent_dim + 1
         self.enter = nn.Linear(n_inputs, config.decoder_dim)
         # Only the first block looks ahead; the others are causal, so that streaming needs 20 ms and no more.
         futures = [config.decoder_future] + [0] * (config.decoder_blocks - 1)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from synth.codec.blocks import ConvNeXtBlock
-from synth.codec.layout import LATENT_DIM
+from synth.codec.model import CodecConfig
 from synth.diffusion.conditioning import CONDITION_DIM, PATHWAYS, pathway_slices
 
 
@@ -22,7 +22,7 @@ from synth.diffusion.conditioning import CONDITION_DIM, PATHWAYS, pathway_slices
 class DenoiserConfig:
     """Everything needed to build the denoiser; stored with its weights."""
 
-    latent_dim: int = LATENT_DIM
+    latent_dim: int = CodecConfig().latent_dim
     condition_dim: int = CONDITION_DIM
     widths: tuple[int, ...] = (192, 256, 320)
     blocks_per_level: int = 2

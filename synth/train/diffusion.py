@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synth.codec.layout import EXPLICIT, LEARNED_DIM
+from synth.codec.layout import N_EXPLICIT
 from synth.codec.model import Codec
 from synth.codec.weights import save_weights
 from synth.corpus.dataset import ClipStore
@@ -216,7 +216,7 @@ class DenoiserTask(nn.Module):
         self.denoiser = denoiser
         self.use_bf16 = use_bf16
         weight = torch.ones(denoiser.config.latent_dim)
-        weight[LEARNED_DIM : LEARNED_DIM + len(EXPLICIT)] = _EXPLICIT_WEIGHT
+        weight[-N_EXPLICIT:] = _EXPLICIT_WEIGHT
         self.weight: Tensor
         self.register_buffer("weight", weight / weight.mean(), persistent=False)
 
@@ -230,8 +230,8 @@ class DenoiserTask(nn.Module):
         squared = (v.float() - (alpha * noise - s * clean)).square()
         loss = (squared * self.weight).mean()
         figures = {
-            "learned": float(squared[..., :LEARNED_DIM].mean().detach()),
-            "explicit": float(squared[..., LEARNED_DIM:].mean().detach()),
+            "learned": float(squared[..., :-N_EXPLICIT].mean().detach()),
+            "explicit": float(squared[..., -N_EXPLICIT:].mean().detach()),
         }
         return loss, figures
 
@@ -244,7 +244,7 @@ def train_diffusion(
     codec = codec.eval().requires_grad_(False)
     statistics = Statistics.measure(store, codec)
     torch.manual_seed(loop.seed)
-    task = DenoiserTask(Denoiser(DenoiserConfig()), use_bf16=use_bf16)
+    task = DenoiserTask(Denoiser(DenoiserConfig(latent_dim=codec.config.latent_dim)), use_bf16=use_bf16)
     latents = LatentStore(store, codec)
     averaged, report = train(task, lambda rng: make_batch(latents, statistics, rng), loop, run_dir)
     denoiser = averaged.denoiser

@@ -23,7 +23,7 @@ _GAIN_RANGE_DB = 8.0
 
 @torch.no_grad()
 def encode(codec: Codec, arrays: Arrays) -> NDArray[np.float32]:
-    """Excerpts to raw latents -> [B, n_frames, LATENT_DIM] (learned channels, then explicit ones)."""
+    """Excerpts to raw latents -> [B, n_frames, latent_dim] (learned channels, then explicit ones)."""
     learned = codec.encoder(torch.from_numpy(arrays["audio"]), torch.from_numpy(encoder_features(arrays))).float()
     return np.concatenate([learned.numpy(), explicit_latents(arrays).transpose(0, 2, 1)], axis=-1)
 
@@ -56,7 +56,7 @@ class LatentStore:
     def random_excerpts(
         self, rng: np.random.Generator, n: int, n_frames: int, *, real_fraction: float
     ) -> tuple[NDArray[np.float32], Arrays]:
-        """Latents [n, n_frames, LATENT_DIM] and the features of the same frames, as ClipStore.random_excerpts."""
+        """Latents [n, n_frames, latent_dim] and the features of the same frames, as ClipStore.random_excerpts."""
         arrays = self.store.random_excerpts(
             rng, n, n_frames, real_fraction=real_fraction, augment_db=0.0, with_audio=False
         )

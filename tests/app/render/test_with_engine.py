@@ -14,7 +14,6 @@ from app.render.clip import Clip
 from app.render.grid import n_samples_of
 from app.render.renderer import Renderer, RenderJob, RenderRequest
 from app.state.passage import Lane, Note, Passage, Voice
-from synth.codec.layout import LATENT_DIM
 from synth.codec.model import Codec, CodecConfig
 from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.engine import Engine
@@ -28,8 +27,8 @@ def engine() -> Engine:
     widths = DenoiserConfig(widths=(32, 32, 32), blocks_per_level=1, middle_blocks=1, film_dim=32, heads=2)
     denoiser = Denoiser(widths)
     config = {
-        "latent_mean": [0.0] * LATENT_DIM,
-        "latent_std": [1.0] * LATENT_DIM,
+        "latent_mean": [0.0] * codec.config.latent_dim,
+        "latent_std": [1.0] * codec.config.latent_dim,
         "timbre_mean": [0.0] * 16,
         "timbre_std": [1.0] * 16,
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from synth.codec.layout import LATENT_DIM
 from synth.codec.model import FILTER_BINS, Codec, band_basis, minimum_phase
 from synth.spec.audio import DECODER_FUTURE_FRAMES, DECODER_PAST_FRAMES, HOP_SAMPLES
 
@@ -48,7 +47,7 @@ def test_basis_interpolates() -> None:
 @pytest.mark.parametrize("changed", [20, 50, 79])
 def test_decoder_sees_no_further_than_it_says(codec: Codec, changed: int) -> None:
     torch.manual_seed(1)
-    latents = torch.randn(1, 110, LATENT_DIM)
+    latents = torch.randn(1, 110, codec.config.latent_dim)
     source = torch.randn(1, 2, 110 * HOP_SAMPLES)
     log_f0 = torch.zeros(1, 110)
     other = latents.clone()
@@ -61,7 +60,7 @@ def test_decoder_sees_no_further_than_it_says(codec: Codec, changed: int) -> Non
 
 def test_latents_hold_no_pitch(codec: Codec) -> None:
     """The same filters under another excitation have the other's period, to the sample."""
-    gains = codec.decoder.filters(torch.zeros(1, 60, LATENT_DIM), torch.zeros(1, 60))
+    gains = codec.decoder.filters(torch.zeros(1, 60, codec.config.latent_dim), torch.zeros(1, 60))
     # Gentle: responses longer than the transform's spare half would wrap, differently for every pulse of a frame.
     steady = 0.03 * gains[:, :, 60:61].repeat(1, 1, 120, 1)
     for period in (120, 240):  # divisors of the filter hop: then even the framing repeats with the pulses
