@@ -22,6 +22,7 @@ from synth.codec.model import Codec, CodecConfig, scaled_log_f0
 from synth.codec.noise import Stream, normal_frames
 from synth.codec.weights import content_hash, load_weights, read_config
 from synth.diffusion.conditioning import TimbreScale, condition_array
+from synth.diffusion.first_unet import first_denoiser
 from synth.diffusion.sampler import SamplingPlan, sample_window
 from synth.diffusion.solvers import never
 from synth.diffusion.unet import Denoiser, DenoiserConfig
@@ -77,8 +78,7 @@ def load_denoiser(path: Path) -> tuple[Denoiser, dict[str, Any]]:
     """The denoiser stored at `path` and its whole configuration. UserError when it cannot be read."""
     config = read_config(path, "denoiser")
     shape = dict(config["denoiser"])
-    shape["widths"] = tuple(shape["widths"])
-    denoiser = Denoiser(DenoiserConfig(**shape))
+    denoiser = Denoiser(DenoiserConfig.from_dict(shape)) if "patch" in shape else first_denoiser(shape)
     load_weights(path, denoiser)
     return denoiser.eval().requires_grad_(False), config
 

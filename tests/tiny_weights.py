@@ -14,7 +14,7 @@ from synth.engine import CODEC_FILE, DENOISER_FILE, Engine
 
 TINY_CODEC = CodecConfig(encoder_dim=16, encoder_blocks=1, decoder_dim=16, decoder_blocks=2, n_bands=32)
 TINY_DENOISER = DenoiserConfig(
-    widths=(16, 16, 16), blocks_per_level=1, middle_blocks=1, pathway_dim=8, film_dim=16, heads=2
+    TINY_CODEC.latent_dim, widths=(16, 16), blocks_per_level=1, middle_blocks=2, pathway_dim=8, film_dim=16, heads=2
 )
 
 

@@ -32,7 +32,7 @@ class SamplingPlan:
 
 
 def denoise_function(model: Denoiser, condition: Float32Array, guidance: Mapping[Pathway, float]) -> Denoise:
-    """Bind `condition` [T, CONDITION_DIM] to `model`: (x [1, T, C], sigma) -> clean estimate.
+    """Bind `condition` [T, CONDITION_DIM] to `model`: (x [1, T, C], sigma, level to jump to) -> clean estimate.
 
     Compositional guidance (after Liu et al. 2022): clean = full + sum_p (w_p - 1) (full - without_p). All branches of
     one window go through the network as one batch.
@@ -43,11 +43,11 @@ def denoise_function(model: Denoiser, condition: Float32Array, guidance: Mapping
     encoded = model.encode_condition(torch.from_numpy(branches).to(device))
     weights = [weight - 1.0 for _, weight in pushed]
 
-    def denoise(x: Tensor, sigma: float) -> Tensor:
+    def denoise(x: Tensor, sigma: float, target: float) -> Tensor:
         shrink = 1.0 / (1.0 + sigma * sigma) ** 0.5
         repeated = (x * shrink).expand(len(branches), -1, -1)
         levels = torch.full((len(branches),), sigma, device=device)
-        v = model(repeated, levels, encoded)
+        v = model(repeated, levels, encoded, torch.full_like(levels, target))
         clean = x * shrink * shrink - sigma * shrink * v
         guided = clean[:1]
         for index, weight in enumerate(weights):

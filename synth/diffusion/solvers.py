@@ -1,4 +1,7 @@
-"""Noise schedules and ODE solvers. The contract is `denoise(x, sigma) -> clean estimate`, conditioning already bound.
+"""Noise schedules and ODE solvers. The contract is `denoise(x, sigma, target) -> clean estimate`, conditioning bound.
+
+`target` is the level that the step jumps to, for denoisers distilled to take long steps; solvers that combine slopes of
+their own ask for target = sigma, the slope itself.
 
 Schedules are plain data: descending noise levels, the last one 0. Solvers keep their state in float32 or better.
 """
@@ -13,7 +16,7 @@ from torch import Tensor
 
 from synth.errors import Cancelled
 
-Denoise = Callable[[Tensor, float], Tensor]
+Denoise = Callable[[Tensor, float, float], Tensor]
 ShouldStop = Callable[[], bool]
 
 MAX_ANGLE = 0.985  # of a quarter turn: sigma about 42, where nothing of the signal is left
@@ -44,7 +47,7 @@ def euler(denoise: Denoise, x: Tensor, sigmas: Sequence[float], should_stop: Sho
     for sigma, sigma_next in itertools.pairwise(sigmas):
         if should_stop():
             raise Cancelled
-        clean = denoise(x, sigma)
+        clean = denoise(x, sigma, sigma_next)
         x = clean + (sigma_next / sigma) * (x - clean)
     return x
 
@@ -54,11 +57,11 @@ def heun(denoise: Denoise, x: Tensor, sigmas: Sequence[float], should_stop: Shou
     for sigma, sigma_next in itertools.pairwise(sigmas):
         if should_stop():
             raise Cancelled
-        slope = (x - denoise(x, sigma)) / sigma
+        slope = (x - denoise(x, sigma, sigma)) / sigma
         x_euler = x + (sigma_next - sigma) * slope
         if sigma_next == 0:  # the last step has no second slope
             return x_euler
-        slope_next = (x_euler - denoise(x_euler, sigma_next)) / sigma_next
+        slope_next = (x_euler - denoise(x_euler, sigma_next, sigma_next)) / sigma_next
         x = x + (sigma_next - sigma) * 0.5 * (slope + slope_next)
     return x
 
@@ -70,7 +73,7 @@ def dpm_solver_2m(denoise: Denoise, x: Tensor, sigmas: Sequence[float], should_s
     for sigma, sigma_next in itertools.pairwise(sigmas):
         if should_stop():
             raise Cancelled
-        clean = denoise(x, sigma)
+        clean = denoise(x, sigma, sigma)
         if sigma_next == 0:
             return clean
         step = math.log(sigma / sigma_next)

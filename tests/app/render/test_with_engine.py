@@ -24,8 +24,9 @@ from synth.errors import Cancelled
 def engine() -> Engine:
     torch.manual_seed(0)
     codec = Codec(CodecConfig(encoder_dim=32, encoder_blocks=1, decoder_dim=32, decoder_blocks=1))
-    widths = DenoiserConfig(widths=(32, 32, 32), blocks_per_level=1, middle_blocks=1, film_dim=32, heads=2)
-    denoiser = Denoiser(widths)
+    dim = codec.config.latent_dim
+    shape = DenoiserConfig(dim, widths=(32, 32), blocks_per_level=1, middle_blocks=2, film_dim=32, heads=2)
+    denoiser = Denoiser(shape)
     config = {
         "latent_mean": [0.0] * codec.config.latent_dim,
         "latent_std": [1.0] * codec.config.latent_dim,

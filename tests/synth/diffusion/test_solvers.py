@@ -15,7 +15,7 @@ from synth.errors import Cancelled
 DATA_STD = 0.7
 
 
-def gaussian_denoiser(x: Tensor, sigma: float) -> Tensor:
+def gaussian_denoiser(x: Tensor, sigma: float, _target: float) -> Tensor:
     """E[clean | x] for clean ~ N(0, DATA_STD^2)."""
     return x * DATA_STD**2 / (DATA_STD**2 + sigma**2)
 
