@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import librosa
 import torch
 from torch import Tensor, nn
 
 from synth.codec.blocks import ConvNeXtBlock
 from synth.codec.layout import N_EXPLICIT
+from synth.dsp.mel import slaney_filterbank
 from synth.spec.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
 
 SUBFRAMES = 2
@@ -89,12 +89,10 @@ class Encoder(nn.Module):
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__()
-        bank = librosa.filters.mel(
-            sr=SAMPLE_RATE_HZ, n_fft=ENCODER_FFT, n_mels=ENCODER_MEL_BANDS, fmin=20.0, fmax=24_000.0, norm=1
-        )
+        bank = slaney_filterbank(ENCODER_MEL_BANDS, ENCODER_FFT, SAMPLE_RATE_HZ, 20.0, 24_000.0)
         self.mel: Tensor
         self.window: Tensor
-        self.register_buffer("mel", torch.from_numpy(bank.T.copy()), persistent=False)
+        self.register_buffer("mel", torch.from_numpy(bank), persistent=False)
         self.register_buffer("window", torch.hann_window(ENCODER_FFT), persistent=False)
         self.enter = nn.Linear(SUBFRAMES * ENCODER_MEL_BANDS + ENCODER_FEATURES, config.encoder_dim)
         self.blocks = nn.ModuleList(ConvNeXtBlock(config.encoder_dim, 3, 3, 3) for _ in range(config.encoder_blocks))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import librosa
 import numpy as np
 import pytest
 
 from synth.dsp.framing import centred_windows, frame_centres_samples
-from synth.dsp.mel import dct_matrix, mel_filterbank
+from synth.dsp.mel import dct_matrix, mel_filterbank, slaney_filterbank
 from synth.dsp.resampling import resample
 from synth.dsp.smoothing import fill_holes, hann_mean, moving_median, weighted_hann_mean
 
@@ -69,3 +70,8 @@ def test_mel_bands_are_means_and_cosines_orthonormal() -> None:
     assert (np.diff(centres) > 0.0).all()
     matrix = dct_matrix(64, 64).astype(np.float64)
     assert np.allclose(matrix.T @ matrix, np.eye(64), atol=1e-5)
+
+
+def test_the_encoders_bank_is_the_one_it_was_trained_with() -> None:
+    trained = librosa.filters.mel(sr=48_000, n_fft=1024, n_mels=80, fmin=20.0, fmax=24_000.0, norm=1)
+    assert np.array_equal(slaney_filterbank(80, 1024, 48_000, 20.0, 24_000.0), trained.T)
