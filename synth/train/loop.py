@@ -1,37 +1,49 @@
-"""The time-boxed, resumable training loop that every model shares."""
+"""The time-boxed, resumable training loop that every model shares, on a CPU or a GPU."""
 
 from __future__ import annotations
 
-import copy
-import json
 import logging
 import math
 import resource
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from synth.train.checkpoint import load_checkpoint, save_checkpoint
+from synth.errors import UserError
+from synth.train.checkpoint import Progress, load_checkpoint, save_average, save_checkpoint
+from synth.train.descent import Batch, Descent, Figures, Reading, Task, resolve_device
+from synth.train.interruption import stop_signals
+from synth.train.run_log import RunLog
+
+__all__ = ["Batch", "LoopConfig", "LoopReport", "describe", "peak_memory_mb", "train"]
 
 log = logging.getLogger(__name__)
 
-Batch = dict[str, Tensor]
-Task = TypeVar("Task", bound=nn.Module)
+MakeBatch = Callable[[np.random.Generator], Batch]
+CHECKPOINT_FILE = "checkpoint.safetensors"
+BEST_FILE = "best.safetensors"
+VALIDATION = "validation"  # the figure of a task's validate() that chooses the best checkpoint: lower is better
+_SMALLEST_RATE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class LoopConfig:
-    """How long and how fast to train.
+    """How long, how fast and where to train.
 
-    minutes        time box of the whole schedule: the learning rate reaches zero there, over all resumed runs together
-    max_steps      stop earlier after so many steps (tests, exact comparisons)
+    minutes             time box of the whole schedule: the learning rate reaches its end there, over all resumed runs
+    max_steps           stop earlier after so many steps (tests, exact comparisons)
+    device              "cpu", "cuda", "cuda:1"... or "auto"
+    batch_threads       how many batches are made ahead, each on a thread; batches made on a GPU are made in line
+    validate_every_reports  how many reports apart a task's validate() is called, where it has one
+    skips_before_abort  so many steps in a row without a finite gradient end the training
     """
 
     minutes: float
@@ -44,16 +56,37 @@ class LoopConfig:
     report_every_steps: int = 50
     max_steps: int = 10**9
     seed: int = 0
+    device: str = "cpu"
+    betas: tuple[float, float] = (0.9, 0.98)
+    batch_threads: int = 1
+    validate_every_reports: int = 1
+    skips_before_abort: int = 50
 
 
 @dataclass(frozen=True, slots=True)
 class LoopReport:
-    """What a run did: steps and seconds over all resumed runs, last smoothed loss, peak resident memory."""
+    """What a run did, over all resumed runs.
+
+    loss                    smoothed, at the end
+    peak_memory_mb          largest resident memory of this process
+    peak_device_memory_mb   the most the GPU's allocator held; 0 on the CPU
+    skipped_steps           whose loss or gradient was not finite
+    micro_batches           parts every batch was split into, because memory ran out; 1: never
+    best_validation, best_step  NaN and 0 without a task that validates
+    stopped                 ended before its time, by a signal or by should_stop; the same call resumes it
+    """
 
     steps: int
     seconds: float
     loss: float
     peak_memory_mb: float
+    peak_device_memory_mb: float = 0.0
+    device: str = "cpu"
+    skipped_steps: int = 0
+    micro_batches: int = 1
+    best_validation: float = math.nan
+    best_step: int = 0
+    stopped: bool = False
 
 
 def peak_memory_mb() -> float:
@@ -63,97 +96,191 @@ def peak_memory_mb() -> float:
 
 def train(
     task: Task,
-    make_batch: Callable[[np.random.Generator], Batch],
+    make_batch: MakeBatch,
     config: LoopConfig,
     run_dir: Path,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Task, LoopReport]:
     """Train `task` in place until the time box ends; returns (moving average of the task, report).
 
-    task         a module whose forward takes a batch and gives a scalar loss and figures for the log
-    make_batch   rng -> batch, made one step ahead on another thread; the rng is seeded by (seed, step), so the data
-                 order does not depend on where a run was interrupted
+    task         a module whose forward takes a batch and gives a scalar loss and figures for the log (numbers, or
+                 tensors on the device, which cost no waiting); see Descent for what else it may say. With a method
+                 validate() -> figures it is asked at reports, as the moving average; of the figure "validation" the
+                 lowest is kept in best.safetensors
+    make_batch   rng -> batch, on the CPU or the GPU; the rng is seeded by (seed, step), so the data order does not
+                 depend on where a run was interrupted. For random numbers on the GPU: generator_of(rng, device)
     run_dir      checkpoint.safetensors and log.jsonl live here; an existing checkpoint is resumed
+    Ctrl-C and SIGTERM end it after the step, with a checkpoint. UserError when the training diverges.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
-    checkpoint = run_dir / "checkpoint.safetensors"
-    ema = copy.deepcopy(task).eval().requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        task.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay, fused=True
-    )
-    step, spent_s, smoothed = 0, 0.0, math.nan
-    if checkpoint.exists():
-        progress = load_checkpoint(checkpoint, task, ema, optimizer)
-        step, spent_s, smoothed = int(progress["step"]), progress["seconds"], progress["loss"]
-        log.info("resumed at step %d after %.0f s", step, spent_s)
-    started_s = time.monotonic() - spent_s
-    saved_s = time.monotonic()
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        upcoming = ahead.submit(make_batch, _rng(config, step))
-        while (spent_s := time.monotonic() - started_s) < config.minutes * 60 and step < config.max_steps:
-            if should_stop():
-                break
-            set_learning_rate(optimizer, config, step, max(spent_s / (config.minutes * 60), step / config.max_steps))
-            batch = upcoming.result()
-            upcoming = ahead.submit(make_batch, _rng(config, step + 1))
-            torch.manual_seed(config.seed * 1_000_003 + step)
-            loss, figures = task(batch)
-            norm = _descend(task, optimizer, loss, config)
-            if math.isfinite(norm):
-                update_average(ema, task, min(config.ema_decay, (1 + step) / (10 + step)))
-            step += 1
-            value = float(loss.detach())
-            smoothed = value if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * value
-            if step % config.report_every_steps == 0:
-                _report(run_dir, step, spent_s, smoothed, norm, figures)
-            if time.monotonic() - saved_s > config.checkpoint_every_s:
-                save_checkpoint(checkpoint, task, ema, optimizer, _progress(step, spent_s, smoothed))
-                saved_s = time.monotonic()
-    save_checkpoint(checkpoint, task, ema, optimizer, _progress(step, spent_s, smoothed))
-    return ema, LoopReport(step, spent_s, smoothed, peak_memory_mb())
+    rates = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
+    descent = Descent(task, resolve_device(config.device), rates, config.grad_clip)
+    run = _Run(descent, config, run_dir)
+    run.resume()
+    with _batches(make_batch, config, run.progress.step) as batches, stop_signals() as signalled:
+        while not run.is_over() and not signalled() and not should_stop():
+            run.advance(next(batches))
+        stopped = not run.is_over()
+    run.save()
+    return descent.average, run.report(stopped=stopped)
 
 
-def _rng(config: LoopConfig, step: int) -> np.random.Generator:
-    return np.random.default_rng((config.seed, step))
+def generator_of(rng: np.random.Generator, device: torch.device | str) -> torch.Generator:
+    """A generator on `device` that depends on nothing but `rng`."""
+    return torch.Generator(device).manual_seed(int(rng.integers(2**62)))
 
 
-def _progress(step: int, spent_s: float, loss: float) -> dict[str, float]:
-    return {"step": step, "seconds": spent_s, "loss": loss}
-
-
-def _descend(task: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, config: LoopConfig) -> float:
-    """One step down; returns the gradient's norm, and does nothing when that is not finite."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = float(nn.utils.clip_grad_norm_(task.parameters(), config.grad_clip))
-    if math.isfinite(norm):
-        optimizer.step()
-    return norm
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, config: LoopConfig, step: int, done: float) -> None:
-    """Linear warm-up, then half a cosine over the share `done` (0..1) of the time box."""
-    warm = min(1.0, (step + 1) / config.warmup_steps)
-    rate = config.learning_rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-@torch.no_grad()
-def update_average(ema: nn.Module, model: nn.Module, decay: float) -> None:
-    """ema <- decay * ema + (1 - decay) * model."""
-    for averaged, current in zip(ema.parameters(), model.parameters(), strict=True):
-        averaged.lerp_(current, 1 - decay)
-
-
-def _report(run_dir: Path, step: int, spent_s: float, loss: float, norm: float, figures: dict[str, float]) -> None:
-    row = {"step": step, "seconds": round(spent_s, 1), "loss": round(loss, 4), "grad_norm": round(norm, 3)}
-    row |= {name: round(value, 4) for name, value in figures.items()}
-    with (run_dir / "log.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
-    log.info("%s", row)
-
-
-def describe(config: LoopConfig) -> dict[str, float]:
+def describe(config: LoopConfig) -> dict[str, Any]:
     """The recipe as plain values, for metadata."""
     return asdict(config)
+
+
+def learning_rate(config: LoopConfig, step: int, done: float) -> float:
+    """Linear warm-up, then half a cosine over the share `done` (0..1) of the time box."""
+    warm = min(1.0, (step + 1) / config.warmup_steps)
+    cosine = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    return config.learning_rate * warm * (_SMALLEST_RATE + (1.0 - _SMALLEST_RATE) * cosine)
+
+
+class _Run:
+    """A training under way: its clock, its counters and its folder."""
+
+    def __init__(self, descent: Descent[Any], config: LoopConfig, run_dir: Path) -> None:
+        self.descent, self.config, self.folder = descent, config, run_dir
+        self.progress = Progress()
+        self._log = RunLog(run_dir)
+        self._started_s = self._saved_s = time.monotonic()
+        self._rate = 0.0
+        if descent.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(descent.device)
+
+    @property
+    def spent_s(self) -> float:
+        return time.monotonic() - self._started_s
+
+    def resume(self) -> None:
+        checkpoint = self.folder / CHECKPOINT_FILE
+        if checkpoint.exists():
+            self.progress = load_checkpoint(checkpoint, self.descent.task, self.descent.average, self.descent.optimizer)
+            self.descent.resume(self.progress.loss, self.progress.skipped_steps, self.progress.micro_batches)
+            log.info("resumed at step %d after %.0f s", self.progress.step, self.progress.seconds)
+        self._log.drop_after(self.progress.step)
+        self._started_s = time.monotonic() - self.progress.seconds
+        self._saved_s = time.monotonic()
+
+    def is_over(self) -> bool:
+        return self.spent_s >= self.config.minutes * 60 or self.progress.step >= self.config.max_steps
+
+    def advance(self, batch: Batch) -> None:
+        """One step, and what is due after it."""
+        config, step = self.config, self.progress.step
+        self._rate = learning_rate(config, step, self._done())
+        self.descent.set_rate(self._rate)
+        loss, figures = self.descent.gradients(batch, config.seed * 1_000_003 + step)
+        self.descent.step(loss, figures, min(config.ema_decay, (1 + step) / (10 + step)))
+        self.progress = replace(self.progress, step=step + 1, seconds=self.spent_s)
+        if (step + 1) % config.report_every_steps == 0:
+            self._report()
+        if time.monotonic() - self._saved_s > config.checkpoint_every_s:
+            self.save()
+
+    def _done(self) -> float:
+        return max(self.spent_s / (self.config.minutes * 60), self.progress.step / self.config.max_steps)
+
+    def _report(self) -> None:
+        reading = self.descent.read()
+        self._check(reading)
+        figures = dict(reading.figures)
+        if (self.progress.step // self.config.report_every_steps) % self.config.validate_every_reports == 0:
+            figures |= self._validate()
+        row = {"loss": reading.loss, "grad_norm": reading.grad_norm, "learning_rate": self._rate}
+        if reading.skipped_steps:
+            row["skipped_steps"] = reading.skipped_steps
+        self._log.write(self.progress.step, self.spent_s, self._done(), row | figures)
+
+    def _check(self, reading: Reading) -> None:
+        if reading.skipped_in_a_row >= self.config.skips_before_abort:
+            raise UserError(
+                f"The training diverged: {reading.skipped_in_a_row} steps in a row had no finite gradient.",
+                remedy=f"{self.folder / CHECKPOINT_FILE} is from before; go on from it with a lower learning rate.",
+            )
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        validate: Callable[[], Figures] | None = getattr(self.descent.average, "validate", None)
+        if validate is None:
+            return {}
+        self.descent.complete_average()
+        torch.manual_seed(self.config.seed)
+        figures = {name: float(value) for name, value in validate().items()}
+        score = figures.get(VALIDATION, math.nan)
+        best = self.progress.best_validation
+        if math.isfinite(score) and not score >= best:
+            self.progress = replace(self.progress, best_validation=score, best_step=self.progress.step)
+            save_average(self.folder / BEST_FILE, self.descent.task, self.descent.average, self.progress)
+        return figures
+
+    def save(self) -> None:
+        """Write the checkpoint; one with weights that are no numbers never replaces a good one."""
+        reading = self.descent.read()
+        self._check(reading)
+        if not self.descent.is_finite():
+            raise UserError(
+                "The training diverged: there are weights that are not finite.",
+                remedy=f"{self.folder / CHECKPOINT_FILE} is from before; go on from it with a lower learning rate.",
+            )
+        self.descent.complete_average()
+        self.progress = replace(
+            self.progress, seconds=self.spent_s, loss=reading.loss, skipped_steps=reading.skipped_steps,
+            micro_batches=self.descent.n_parts,
+        )  # fmt: skip
+        descent = self.descent
+        save_checkpoint(self.folder / CHECKPOINT_FILE, descent.task, descent.average, descent.optimizer, self.progress)
+        self._saved_s = time.monotonic()
+
+    def report(self, *, stopped: bool) -> LoopReport:
+        progress, device = self.progress, self.descent.device
+        on_device = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
+        return LoopReport(
+            progress.step, progress.seconds, progress.loss, peak_memory_mb(), on_device, str(device),
+            progress.skipped_steps, progress.micro_batches, progress.best_validation, progress.best_step, stopped,
+        )  # fmt: skip
+
+
+@contextmanager
+def _batches(make_batch: MakeBatch, config: LoopConfig, step: int) -> Iterator[Iterator[Batch]]:
+    """Batches of step, step + 1, ...: ahead on threads when they are made on the CPU, else when they are wanted."""
+
+    def made(at: int) -> Batch:
+        return make_batch(np.random.default_rng((config.seed, at)))
+
+    def pinned(at: int) -> Batch:
+        return {name: value.pin_memory() for name, value in made(at).items()} if pin else made(at)
+
+    def in_line(at: int) -> Iterator[Batch]:
+        while True:
+            yield made(at)
+            at += 1
+
+    def ahead(pool: ThreadPoolExecutor, first: Batch, at: int) -> Iterator[Batch]:
+        waiting: deque[Future[Batch]] = deque(pool.submit(pinned, at + 1 + n) for n in range(config.batch_threads))
+        yield first
+        while True:
+            batch = waiting.popleft().result()
+            at += 1
+            waiting.append(pool.submit(pinned, at + config.batch_threads))
+            yield batch
+
+    if step >= config.max_steps:
+        yield iter(())
+        return
+    pin = resolve_device(config.device).type == "cuda"
+    first = made(step)
+    if any(value.device.type != "cpu" for value in first.values()):
+        yield in_line(step)
+        return
+    pool = ThreadPoolExecutor(max_workers=config.batch_threads)
+    try:
+        yield ahead(pool, first, step)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,62 @@
+"""log.jsonl of a training run: a line every report, for people, plots and TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+LOG_FILE = "log.jsonl"
+
+
+def read_log(run_dir: Path) -> list[dict[str, Any]]:
+    """The rows of a run, oldest first; a line that a killed run left unfinished is passed over."""
+    path = run_dir / LOG_FILE
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict) and "step" in row:
+            rows.append(row)
+    return rows
+
+
+class RunLog:
+    """Appends rows to log.jsonl and to the program's log, with the rate and the time that is left."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / LOG_FILE
+        self._last = (0, time.monotonic())
+
+    def drop_after(self, step: int) -> None:
+        """Forget rows past the checkpoint that a run is resumed from: those steps are taken again."""
+        self._last = (step, time.monotonic())
+        if not self._path.is_file():
+            return
+        rows = [row for row in read_log(self._path.parent) if row["step"] <= step]
+        temporary = self._path.with_name(self._path.name + ".part")
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        temporary.replace(self._path)
+
+    def write(self, step: int, spent_s: float, done: float, values: Mapping[str, float]) -> None:
+        """One row: step, seconds, rate, seconds left, then `values`."""
+        now_s = time.monotonic()
+        rate = (step - self._last[0]) / max(now_s - self._last[1], 1e-9)
+        self._last = (step, now_s)
+        left_s = spent_s * (1.0 - done) / done if done > 0.0 else math.nan
+        row: dict[str, Any] = {"step": step, "seconds": round(spent_s, 1)}
+        numbers = {**values, "steps_per_s": rate, "left_s": left_s}
+        row |= {name: float(f"{value:.5g}") if math.isfinite(value) else None for name, value in numbers.items()}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        log.info("%s", row, extra={"training": row | {"done": min(done, 1.0)}})
