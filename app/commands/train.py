@@ -1,4 +1,4 @@
-"""`stridor train codec|diffusion|guidance`."""
+"""`stridor train codec|diffusion`."""
 
 from __future__ import annotations
 
@@ -59,37 +59,11 @@ def diffusion(
     import torch  # only training waits for it
 
     from synth.engine import load_codec
-    from synth.train.diffusion import train_diffusion
-    from synth.train.loop import LoopConfig
+    from synth.train.diffusion import diffusion_loop, train_diffusion
 
     _tell_how_it_goes()
     torch.set_num_threads(threads)
-    loop = LoopConfig(minutes=minutes, learning_rate=1.2e-3, ema_decay=0.999, seed=seed)
-    _, report = train_diffusion(corpus, load_codec(codec_file), run_folder, loop)
-    _show_report(run_folder / "denoiser.safetensors", report, as_json=as_json)
-
-
-@stridor_command(
-    "guidance",
-    example="stridor train guidance --corpus runs/corpus --weights runs/model --run runs/guidance --minutes 12",
-)
-@click.option("--corpus", type=_FOLDER, required=True, help="A folder made by `stridor corpus build`.")
-@click.option("--weights", type=_FOLDER, required=True, help="Folder with codec.safetensors and denoiser.safetensors.")
-@click.option("--run", "run_folder", type=_FOLDER, required=True, help="Folder of checkpoints and weights.")
-@click.option("--minutes", type=click.FloatRange(min=0.0, min_open=True), default=12.0, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-def guidance(
-    corpus: Path, weights: Path, run_folder: Path, minutes: float, threads: int, seed: int, as_json: bool
-) -> None:
-    """Distill guidance into the denoiser: obedience for one evaluation a step. Leaves denoiser.safetensors."""
-    import torch  # only training waits for it
-
-    from synth.train.guidance import distill_guidance, guidance_loop
-
-    _tell_how_it_goes()
-    torch.set_num_threads(threads)
-    _, report = distill_guidance(corpus, weights, run_folder, guidance_loop(minutes, seed))
+    _, report = train_diffusion(corpus, load_codec(codec_file), run_folder, diffusion_loop(minutes, seed))
     _show_report(run_folder / "denoiser.safetensors", report, as_json=as_json)
 
 
@@ -110,4 +84,3 @@ def _show_report(weights: Path, report: LoopReport, *, as_json: bool) -> None:
 
 command.add_command(codec)
 command.add_command(diffusion)
-command.add_command(guidance)

@@ -145,6 +145,26 @@ class ClipStore:
         """Length of a clip, an index into `records`."""
         return int(self._n_frames[clip])
 
+    def chances(self, real_fraction: float, balance: float) -> NDArray[np.float64]:
+        """Probability that `random_excerpts` draws each clip -> [number of clips], sum 1."""
+        chances = np.zeros(len(self.records))
+        kinds = {"real": real_fraction, "simulated": 1.0 - real_fraction}
+        for kind, share in kinds.items():
+            groups = list((self._groups[kind] or self._groups["real"] or self._groups["simulated"]).values())
+            weights = np.array([group.duration_s for group in groups]) ** (1.0 - balance)
+            for group, weight in zip(groups, weights / weights.sum(), strict=True):
+                chances[group.clips] += share * weight * group.chance
+        return chances
+
+    def frames(self, name: str, clips: NDArray[np.int64], within: NDArray[np.int64]) -> NDArray[Any]:
+        """One feature at frames `within` of `clips`, both [n]; beyond a clip's ends as `random_excerpts` says."""
+        length = self._n_frames[clips]
+        values = self._features[name][self._first_frame[clips] + np.clip(within, 0, length - 1)]
+        values = values if values.dtype == np.bool_ else values.astype(np.float32)
+        if name in self._silence:
+            values[(within < 0) | (within >= length)] = self._silence[name]
+        return values
+
     def _silence_outside(self, result: dict[str, NDArray[Any]], inside: NDArray[np.bool_]) -> None:
         outside = ~inside
         for name, values in self._silence.items():

@@ -1,7 +1,8 @@
 """Training the denoiser: latents of recorded and simulated voice, conditioned on what the ears measured in them.
 
-Read from the top: an excerpt is encoded by the frozen codec; its measured lanes become the condition, thinned out at
-random so that every lane and pathway can be absent; the network learns v at a random noise level.
+Read from the top: an excerpt's latents come from the frozen codec; its measured lanes become the condition, thinned
+out at random so that every lane and pathway can be absent; the network learns v at a random noise level. In some
+excerpts the first frames stand clean and only the rest is noisy, as when a voice goes on from what has been heard.
 """
 
 from __future__ import annotations
@@ -10,46 +11,53 @@ import argparse
 import logging
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synth.codec.layout import N_EXPLICIT
+from synth.codec.layout import EXPLICIT
 from synth.codec.model import Codec
 from synth.codec.weights import save_weights
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import Corpus
-from synth.diffusion.conditioning import (
-    TIMBRE_DIM,
-    TimbreScale,
-    condition_array,
-    lane_columns,
-    pathway_slices,
-)
+from synth.diffusion.conditioning import TIMBRE_DIM, TimbreScale
 from synth.diffusion.solvers import MAX_ANGLE
 from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.spec.audio import WINDOW_FRAMES
 from synth.spec.lanes import TECHNIQUES
-from synth.train.latents import LatentStore, encode
-from synth.train.loop import LoopConfig, LoopReport, describe, train
+from synth.train.conditions import draw_conditions
+from synth.train.descent import Batch, resolve_device
+from synth.train.latents import LatentStore
+from synth.train.loop import LoopConfig, LoopReport, describe, generator_of, train
 
 log = logging.getLogger(__name__)
 
-Arrays = dict[str, NDArray[Any]]
-BATCH_SIZE = 32
+BATCH_SIZE = 256
 REAL_FRACTION = 0.5
+MIN_ANGLE = 0.004
 _EXPLICIT_WEIGHT = 2.0
-_PATHWAY_DROP = 0.1
-_LANE_DROP = 0.15
-_ALL_DROP = 0.05
-_SMOOTHING_FRAMES = (1, 1, 9, 31, 2 * WINDOW_FRAMES)
-_CONDITION_LANES = (
-    "presence", "loudness", "breathiness", "roughness", "fry", "tension", "ingress",
-    "vowel_open", "vowel_front", "tract",
-)  # fmt: skip
+_CONTEXT_CHANCE = 0.35
+_CONTEXT_ANGLE = 0.05  # clean frames are never quite clean: what the sampler made before is not perfect either
+_SHORT_CHANCE = 0.25
+_SHORT_FRAMES = (32, 48, 64)
+_VALIDATION_SIZE = 256
+
+
+class Stages(Protocol):
+    """What steers training by its stage (synth.train.stages)."""
+
+    def sample_levels(self, generator: torch.Generator, n: int) -> Tensor:
+        """Shares 0..1 of the schedule's angle, [n]."""
+        ...
+
+    def extra_loss(
+        self, step: int, predicted_clean: Tensor, target_clean: Tensor, f0_hz: Tensor, model: nn.Module
+    ) -> Tensor:
+        """Added to the loss."""
+        ...
 
 
 def smooth_where(values: NDArray[np.float32], weight: NDArray[np.float32], width_frames: int) -> NDArray[np.float32]:
@@ -66,77 +74,12 @@ def smooth_where(values: NDArray[np.float32], weight: NDArray[np.float32], width
     return np.where(np.isfinite(values), averaged, np.nan).astype(np.float32)
 
 
-def gesture_like(arrays: Arrays, index: int, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
-    """Lanes of one excerpt as somebody might draw them: measured, but smoothed by a random amount."""
-    present = (np.nan_to_num(arrays["lane.presence"][index]) > 0.5).astype(np.float32)
-    lanes = {}
-    width = int(rng.choice(_SMOOTHING_FRAMES))
-    for lane_id in _CONDITION_LANES:
-        values = arrays[f"lane.{lane_id}"][index].astype(np.float32)
-        lanes[lane_id] = values if lane_id == "presence" else smooth_where(values, present, width)
-    note = 69.0 + 12.0 * np.log2(arrays["f0_hz"][index] / 440.0)
-    # A drawn pitch says nothing about voicing: breathiness and technique do. So often tell it everywhere.
-    everywhere = rng.random() < 0.6
-    lanes["pitch"] = np.where(arrays["voiced"][index] | everywhere, note, np.nan).astype(np.float32)
-    for column, name in enumerate(TECHNIQUES):
-        lanes[f"technique.{name}"] = np.full(len(present), arrays["technique"][index, column], dtype=np.float32)
-    return lanes
-
-
 def timbre_of(mfcc: NDArray[np.float32], presence: NDArray[np.float32]) -> NDArray[np.float32]:
     """Time-mean of the cepstra c1..c16 over frames where somebody sings: [n_frames, 17] -> [TIMBRE_DIM], or NaN."""
     sung = np.nan_to_num(presence) > 0.5
     if not sung.any():
         return np.full(TIMBRE_DIM, np.nan, dtype=np.float32)
     return mfcc[sung, 1 : TIMBRE_DIM + 1].mean(axis=0).astype(np.float32)
-
-
-def timbre_reference(arrays: Arrays, index: int, rng: np.random.Generator) -> NDArray[np.float32] | None:
-    """None, a speaker's time-mean cepstra, or (a recording as reference) cepstra over time."""
-    choice = rng.random()
-    if choice < 0.35:
-        return None
-    cepstra = arrays["mfcc"][index, :, 1 : TIMBRE_DIM + 1].astype(np.float32)
-    if choice < 0.75:
-        return timbre_of(arrays["mfcc"][index].astype(np.float32), arrays["lane.presence"][index])
-    present = (np.nan_to_num(arrays["lane.presence"][index]) > 0.5).astype(np.float32)
-    return np.stack([smooth_where(cepstra[:, c], present, 7) for c in range(TIMBRE_DIM)], axis=-1)
-
-
-def thin_out(condition: NDArray[np.float32], rng: np.random.Generator) -> None:
-    """Drop lanes and pathways of one condition [n_frames, CONDITION_DIM] in place; presence always stays."""
-    slices, columns = pathway_slices(), lane_columns()
-    everything = rng.random() < _ALL_DROP
-    kept = condition[:, columns["presence"]].copy()
-    for part in slices.values():
-        if everything or rng.random() < _PATHWAY_DROP:
-            condition[:, part] = 0.0
-    for part in columns.values():
-        if rng.random() < _LANE_DROP:
-            condition[:, part] = 0.0
-    condition[:, columns["presence"]] = kept
-
-
-def make_batch(
-    store: LatentStore, statistics: Statistics, rng: np.random.Generator, batch_size: int = BATCH_SIZE
-) -> dict[str, Tensor]:
-    """Draw excerpts -> clean latents [B, T, C] scaled to unit variance, condition, noise level and noise."""
-    latents, arrays = store.random_excerpts(rng, batch_size, WINDOW_FRAMES, real_fraction=REAL_FRACTION)
-    latents = (latents - statistics.mean) / statistics.std
-    conditions = []
-    for index in range(batch_size):
-        lanes = gesture_like(arrays, index, rng)
-        condition = condition_array(lanes, timbre_reference(arrays, index, rng), statistics.timbre)
-        thin_out(condition, rng)
-        conditions.append(condition)
-    # Stratified over the angle of the cosine schedule: every batch sees all noise levels.
-    angle = (np.arange(batch_size) + rng.random(batch_size)) / batch_size * (MAX_ANGLE - 0.004) + 0.004
-    return {
-        "latents": torch.from_numpy(latents.astype(np.float32)),
-        "condition": torch.from_numpy(np.stack(conditions)),
-        "sigma": torch.from_numpy(np.tan(0.5 * math.pi * rng.permutation(angle)).astype(np.float32)),
-        "noise": torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32)),
-    }
 
 
 def typical_timbres(store: ClipStore, scale: TimbreScale, n_excerpts: int = 600) -> dict[str, NDArray[np.float32]]:
@@ -173,18 +116,14 @@ class Statistics:
         self.technique_timbre = technique_timbre
 
     @classmethod
-    def measure(cls, store: ClipStore, codec: Codec, n_batches: int = 24) -> Statistics:
+    def measure(cls, store: LatentStore, n_excerpts: int = 1_000) -> Statistics:
         """From random excerpts where somebody sings (silence would shrink every spread)."""
-        rng = np.random.default_rng(0)
-        latents, cepstra = [], []
-        for _ in range(n_batches):
-            arrays = store.random_excerpts(rng, BATCH_SIZE, WINDOW_FRAMES, real_fraction=REAL_FRACTION)
-            sung = np.nan_to_num(arrays["lane.presence"]) > 0.5
-            latents.append(encode(codec, arrays)[sung])
-            cepstra.append(arrays["mfcc"][..., 1 : TIMBRE_DIM + 1][sung])
-        z, c = np.concatenate(latents), np.concatenate(cepstra)
+        generator = torch.Generator(device=store.device).manual_seed(0)
+        latents, features = store.random_excerpts(generator, n_excerpts, WINDOW_FRAMES, real_fraction=REAL_FRACTION)
+        sung = torch.nan_to_num(features["lane.presence"]) > 0.5
+        z, c = latents[sung].cpu().numpy(), features["mfcc"][..., 1 : TIMBRE_DIM + 1][sung].cpu().numpy()
         timbre = TimbreScale(tuple(map(float, c.mean(0))), tuple(map(float, c.std(0) + 1e-3)))
-        typical = typical_timbres(store, timbre)
+        typical = typical_timbres(store.store, timbre)
         return cls(z.mean(0).astype(np.float32), (z.std(0) + 1e-3).astype(np.float32), timbre, typical)
 
     @classmethod
@@ -208,45 +147,154 @@ class Statistics:
         }
 
 
+def noise_levels(generator: torch.Generator, n: int, stages: Stages | None) -> Tensor:
+    """Sigmas [n] of the cosine schedule, stratified over its angle: every batch sees all noise levels."""
+    if stages is not None:
+        share = stages.sample_levels(generator, n)
+    else:
+        device = generator.device
+        order = torch.randperm(n, generator=generator, device=device)
+        share = (order + torch.rand(n, generator=generator, device=device)) / n
+    return torch.tan(0.5 * math.pi * (share * (MAX_ANGLE - MIN_ANGLE) + MIN_ANGLE))
+
+
+def draw_context(generator: torch.Generator, sigma: Tensor, n_frames: int, multiple: int) -> tuple[Tensor, Tensor]:
+    """Let some excerpts begin with frames already heard: sigma [B] -> (sigma [B, T], frames to be learnt [B, T])."""
+    n, device = len(sigma), sigma.device
+    most = n_frames // multiple - 1
+    length = torch.randint(1, most + 1, (n, 1), generator=generator, device=device) * multiple
+    chosen = torch.rand((n, 1), generator=generator, device=device) < _CONTEXT_CHANCE
+    context = chosen & (torch.arange(n_frames, device=device)[None] < length)
+    angle = torch.rand((n, 1), generator=generator, device=device) * _CONTEXT_ANGLE + MIN_ANGLE
+    heard = torch.tan(0.5 * math.pi * angle).expand(-1, n_frames)
+    return torch.where(context, heard, sigma[:, None]), (~context).float()
+
+
+def make_batch(
+    store: LatentStore,
+    statistics: Statistics,
+    rng: np.random.Generator,
+    *,
+    batch_size: int = BATCH_SIZE,
+    frame_multiple: int = 4,
+    stages: Stages | None = None,
+    short: bool = True,
+) -> Batch:
+    """Draw excerpts -> "latents" scaled, "noise", "condition", "sigma" and "learnt" [B, T], "f0_hz" [B, T]."""
+    generator = generator_of(rng, store.device)
+    n_frames = int(rng.choice(_SHORT_FRAMES)) if short and rng.random() < _SHORT_CHANCE else WINDOW_FRAMES
+    latents, features = store.random_excerpts(generator, batch_size, n_frames, real_fraction=REAL_FRACTION)
+    latents = (latents - latents.new_tensor(statistics.mean)) / latents.new_tensor(statistics.std)
+    sigma, learnt = draw_context(generator, noise_levels(generator, batch_size, stages), n_frames, frame_multiple)
+    return {
+        "latents": latents,
+        "condition": draw_conditions(features, statistics.timbre, generator),
+        "sigma": sigma,
+        "learnt": learnt,
+        "noise": torch.randn(latents.shape, generator=generator, device=latents.device),
+        "f0_hz": features["f0_hz"],
+    }
+
+
 class DenoiserTask(nn.Module):
     """The denoiser and its v-objective."""
 
-    def __init__(self, denoiser: Denoiser, *, use_bf16: bool = True) -> None:
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        *,
+        use_bf16: bool = True,
+        stages: Stages | None = None,
+        held_out: Batch | None = None,
+    ) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.use_bf16 = use_bf16
+        self._outside = (stages, held_out)  # in a tuple: no part of the state
+        self._step = 0
+        n_explicit = len(EXPLICIT)
         weight = torch.ones(denoiser.config.latent_dim)
-        weight[-N_EXPLICIT:] = _EXPLICIT_WEIGHT
+        weight[-n_explicit:] = _EXPLICIT_WEIGHT
         self.weight: Tensor
         self.register_buffer("weight", weight / weight.mean(), persistent=False)
 
-    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """-> (mean squared error of v, figures)."""
-        clean, noise, sigma = batch["latents"], batch["noise"], batch["sigma"]
-        alpha = (1 + sigma.square()).rsqrt()[:, None, None]
-        s = sigma[:, None, None] * alpha
+    def _v_error(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """-> (squared error of v [B, T, C], predicted clean, noisy and scaled input)."""
+        clean, noise, sigma = batch["latents"], batch["noise"], batch["sigma"][..., None]
+        alpha = (1 + sigma.square()).rsqrt()
+        s = sigma * alpha
+        x = alpha * clean + s * noise
         with torch.autocast(clean.device.type, torch.bfloat16, enabled=self.use_bf16):
-            v = self.denoiser(alpha * clean + s * noise, sigma, self.denoiser.encode_condition(batch["condition"]))
-        squared = (v.float() - (alpha * noise - s * clean)).square()
-        loss = (squared * self.weight).mean()
+            encoded = self.denoiser.encode_condition(batch["condition"])
+            v = self.denoiser(x, batch["sigma"], encoded)
+        return (v.float() - (alpha * noise - s * clean)).square(), alpha * x - s * v.float(), x
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """-> (weighted mean squared error of v over the frames to be learnt, figures)."""
+        squared, predicted, _ = self._v_error(batch)
+        learnt = batch["learnt"][..., None]
+        share = learnt.mean().clamp(min=1e-3)
+        loss = (squared * self.weight * learnt).mean() / share
+        n_learned = squared.shape[-1] - len(EXPLICIT)
         figures = {
-            "learned": float(squared[..., :-N_EXPLICIT].mean().detach()),
-            "explicit": float(squared[..., -N_EXPLICIT:].mean().detach()),
+            "learned": (squared[..., :n_learned] * learnt).mean().detach() / share,
+            "explicit": (squared[..., n_learned:] * learnt).mean().detach() / share,
         }
+        stages = self._outside[0]
+        if stages is not None:
+            extra = stages.extra_loss(self._step, predicted, batch["latents"], batch["f0_hz"], self.denoiser)
+            loss = loss + extra
+            figures["stages"] = extra.detach()
+        self._step += 1
         return loss, figures
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """The same error on excerpts that training never sees, always the same ones."""
+        held_out = self._outside[1]
+        if held_out is None:
+            return {}
+        squared, _, _ = self._v_error(held_out)
+        return {"validation": float((squared * self.weight * held_out["learnt"][..., None]).mean())}
+
+
+def held_out_batch(corpus: Corpus, codec: Codec, statistics: Statistics) -> Batch:
+    """A fixed batch of the validation split."""
+    store = LatentStore(ClipStore(corpus, "validation"), codec, n_variants=1)
+    return make_batch(store, statistics, np.random.default_rng(7), batch_size=_VALIDATION_SIZE, short=False)
 
 
 def train_diffusion(
-    corpus_dir: Path, codec: Codec, run_dir: Path, loop: LoopConfig, *, use_bf16: bool = True
+    corpus_dir: Path,
+    codec: Codec,
+    run_dir: Path,
+    loop: LoopConfig,
+    *,
+    shape: DenoiserConfig | None = None,
+    batch_size: int = BATCH_SIZE,
+    use_bf16: bool = True,
+    stages: Stages | None = None,
 ) -> tuple[Denoiser, LoopReport]:
-    """Train (or go on training) a denoiser on a corpus; leaves denoiser.safetensors in `run_dir`."""
-    store = ClipStore(Corpus.open(corpus_dir), "train")
+    """Train (or go on training) a denoiser on a corpus; leaves denoiser.safetensors in `run_dir`.
+
+    codec   on the device that training shall use
+    """
+    corpus = Corpus.open(corpus_dir)
     codec = codec.eval().requires_grad_(False)
-    statistics = Statistics.measure(store, codec)
+    latents = LatentStore(ClipStore(corpus, "train"), codec)
+    log.info("latents of the training split are on %s", latents.device)
+    statistics = Statistics.measure(latents)
     torch.manual_seed(loop.seed)
-    task = DenoiserTask(Denoiser(DenoiserConfig(latent_dim=codec.config.latent_dim)), use_bf16=use_bf16)
-    latents = LatentStore(store, codec)
-    averaged, report = train(task, lambda rng: make_batch(latents, statistics, rng), loop, run_dir)
+    shape = shape or DenoiserConfig(codec.config.latent_dim)
+    held_out = held_out_batch(corpus, codec, statistics)
+    task = DenoiserTask(Denoiser(shape), use_bf16=use_bf16, stages=stages, held_out=held_out).to(latents.device)
+
+    def batch(rng: np.random.Generator) -> Batch:
+        return make_batch(
+            latents, statistics, rng, batch_size=batch_size, frame_multiple=shape.frame_multiple, stages=stages
+        )
+
+    averaged, report = train(task, batch, loop, run_dir)
     denoiser = averaged.denoiser
     assert isinstance(denoiser, Denoiser)
     config = {"denoiser": denoiser.config.as_dict(), "recipe": describe(loop), "steps": report.steps}
@@ -264,6 +312,13 @@ REGIONS = {
 }
 
 
+def diffusion_loop(minutes: float, seed: int = 0, device: str = "cpu") -> LoopConfig:
+    """The recipe."""
+    return LoopConfig(
+        minutes=minutes, learning_rate=1e-3, ema_decay=0.9995, weight_decay=1e-2, seed=seed, device=device
+    )
+
+
 def main() -> None:
     """`python -m synth.train.diffusion --corpus DIR --codec FILE --run DIR --minutes N`."""
     from synth.engine import load_codec
@@ -273,12 +328,16 @@ def main() -> None:
     parser.add_argument("--codec", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=40.0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--batch", type=int, default=BATCH_SIZE)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
-    loop = LoopConfig(minutes=arguments.minutes, learning_rate=1.2e-3, ema_decay=0.999)
-    _, report = train_diffusion(arguments.corpus, load_codec(arguments.codec), arguments.run, loop)
+    device = resolve_device(arguments.device)
+    codec = load_codec(arguments.codec).to(device)
+    loop = diffusion_loop(arguments.minutes, device=str(device))
+    _, report = train_diffusion(arguments.corpus, codec, arguments.run, loop, batch_size=arguments.batch)
     log.info("finished: %s", report)
 
 

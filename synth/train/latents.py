@@ -1,74 +1,147 @@
-"""The corpus as latents, encoded once, so that training the denoiser touches no audio."""
+"""The corpus as latents and frame features, resident on the training device, so that a batch touches no audio."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from synth.codec.model import Codec
-from synth.corpus.dataset import ClipStore
+from synth.corpus.clip_file import INT16_SCALE
+from synth.corpus.dataset import C0_PER_DB, ClipStore
 from synth.spec.audio import HOP_SAMPLES
 from synth.train.codec import encoder_features, explicit_latents
+from synth.train.conditions import LANES
 
 log = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[Any]]
-_PAD_FRAMES = 16  # silence encoded around every clip; also what the encoder's receptive field needs
+_PAD_FRAMES = 24  # silence encoded around every clip; also what the encoder's receptive field needs
 _GAIN_RANGE_DB = 8.0
+_PEAK_LIMIT = 0.99
+_CHUNK_FRAMES = 8_192
+FEATURES = (*(f"lane.{name}" for name in LANES), "f0_hz", "voiced")
 
 
 @torch.no_grad()
 def encode(codec: Codec, arrays: Arrays) -> NDArray[np.float32]:
     """Excerpts to raw latents -> [B, n_frames, latent_dim] (learned channels, then explicit ones)."""
-    learned = codec.encoder(torch.from_numpy(arrays["audio"]), torch.from_numpy(encoder_features(arrays))).float()
+    device = next(codec.parameters()).device
+    audio = torch.from_numpy(arrays["audio"]).to(device)
+    learned = codec.encoder(audio, torch.from_numpy(encoder_features(arrays)).to(device)).float().cpu()
     return np.concatenate([learned.numpy(), explicit_latents(arrays).transpose(0, 2, 1)], axis=-1)
 
 
 class LatentStore:
-    """Latents of every clip of a ClipStore, each at its own level and at one random other level."""
+    """Latents of every clip of a ClipStore, each at its own level and at `n_variants` - 1 random other levels.
 
-    def __init__(self, store: ClipStore, codec: Codec, seed: int = 0) -> None:
+    Excerpts may begin before a clip and end after it: silence lies there, and lanes of timbre and pitch are held.
+    """
+
+    def __init__(self, store: ClipStore, codec: Codec, *, n_variants: int = 3, seed: int = 0) -> None:
         self.store = store
-        rng = np.random.default_rng(seed)
-        n_clips = len(store.records)
-        self._gains_db = np.zeros((2, n_clips), dtype=np.float32)
-        self._latents: list[list[NDArray[np.float16]]] = [[], []]
-        for clip in range(n_clips):
-            for variant, gain_db in enumerate((0.0, float(rng.uniform(-_GAIN_RANGE_DB, _GAIN_RANGE_DB)))):
-                arrays = self._whole(clip, gain_db)
-                self._gains_db[variant, clip] = arrays["gain_db"][0]
-                self._latents[variant].append(encode(codec, arrays)[0].astype(np.float16))
-            if (clip + 1) % 200 == 0:
-                log.info("encoded %d of %d clips", clip + 1, n_clips)
-        silence = self._whole(0, 0.0)
-        silence = {name: values[:, :1].repeat(64, axis=1) for name, values in silence.items() if values.ndim > 1}
-        silence["audio"] = np.zeros((1, 64 * HOP_SAMPLES), dtype=np.float32)
-        self._silence = encode(codec, silence)[0, 32]
+        self.device = next(codec.parameters()).device
+        lengths = np.array([store.n_frames(clip) for clip in range(len(store.records))])
+        self._length = torch.from_numpy(lengths).to(self.device)
+        self._first = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths + 2 * _PAD_FRAMES)[:-1]])).to(self.device)
+        self._features = {name: self._frames(name, lengths) for name in (*FEATURES, "mfcc")}
+        technique = store.excerpts(np.arange(len(lengths)), np.zeros(len(lengths), np.int64), 1, np.zeros(len(lengths)))
+        self._technique = torch.from_numpy(technique["technique"]).to(self.device)
+        self._is_real = torch.from_numpy(technique["is_real"]).to(self.device)
+        gains_db = np.random.default_rng(seed).uniform(-_GAIN_RANGE_DB, _GAIN_RANGE_DB, (n_variants, len(lengths)))
+        gains_db[0] = 0.0
+        self._latents, self._gains_db = self._encode_all(codec, gains_db)
+        self._chances: dict[tuple[float, float], Tensor] = {}
 
-    def _whole(self, clip: int, gain_db: float) -> Arrays:
-        n_frames = self.store.n_frames(clip) + 2 * _PAD_FRAMES
-        return self.store.excerpts(np.array([clip]), np.array([-_PAD_FRAMES]), n_frames, np.array([gain_db]))
+    def _padded(self) -> Iterator[tuple[slice, Arrays]]:
+        """Whole clips with their padding, a few at a time: (slice of the padded frames, arrays [1, frames])."""
+        first = 0
+        for clip in range(len(self.store.records)):
+            n_frames = self.store.n_frames(clip) + 2 * _PAD_FRAMES
+            arrays = self.store.excerpts(np.array([clip]), np.array([-_PAD_FRAMES]), n_frames, np.zeros(1))
+            yield slice(first, first + n_frames), arrays
+            first += n_frames
+
+    def _frames(self, name: str, lengths: NDArray[np.int64]) -> Tensor:
+        """One feature over all padded frames, on the device."""
+        n_clips = len(lengths)
+        padded = lengths + 2 * _PAD_FRAMES
+        clips = np.repeat(np.arange(n_clips), padded)
+        first = np.cumsum(padded) - padded
+        within = np.arange(int(padded.sum())) - np.repeat(first, padded) - _PAD_FRAMES
+        values = self.store.frames(name, clips, within)
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
+
+    @torch.no_grad()
+    def _encode_all(self, codec: Codec, gains_db: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+        """Latents float16 [n_variants, padded frames, latent_dim] and the gains applied [n_variants, n_clips]."""
+        n_variants, n_clips = gains_db.shape
+        dim = codec.config.latent_dim
+        total = int(self._length.sum()) + 2 * _PAD_FRAMES * n_clips
+        latents = torch.empty((n_variants, total, dim), dtype=torch.float16, device=self.device)
+        applied = np.zeros((n_variants, n_clips), dtype=np.float32)
+        waiting: list[tuple[slice, Arrays, int]] = []
+        for clip, (span, arrays) in enumerate(self._padded()):
+            peak = float(np.abs(arrays["audio"]).max(initial=1.0 / INT16_SCALE))
+            applied[:, clip] = np.minimum(gains_db[:, clip], max(20.0 * np.log10(_PEAK_LIMIT / peak), 0.0))
+            waiting.append((span, arrays, clip))
+            if waiting[-1][0].stop - waiting[0][0].start >= _CHUNK_FRAMES or clip == n_clips - 1:
+                self._encode_clips(codec, waiting, applied, latents)
+                waiting = []
+        return latents, torch.from_numpy(applied).to(self.device)
+
+    def _encode_clips(
+        self, codec: Codec, waiting: list[tuple[slice, Arrays, int]], gains_db: NDArray[np.float32], latents: Tensor
+    ) -> None:
+        """Encode clips laid end to end; the padding between them is longer than the encoder sees."""
+        audio = torch.from_numpy(np.concatenate([arrays["audio"][0] for _, arrays, _ in waiting])).to(self.device)
+        rows = np.concatenate([np.full(span.stop - span.start, clip) for span, _, clip in waiting])
+        names = {name for name in waiting[0][1] if name.startswith(("phys.", "lane.")) or name in ("f0_hz", "voiced")}
+        joined = {name: np.concatenate([arrays[name][0] for _, arrays, _ in waiting])[None] for name in names}
+        explicit = torch.from_numpy(explicit_latents(joined)[0].T.copy()).to(self.device)
+        span = slice(waiting[0][0].start, waiting[-1][0].stop)
+        for variant, clip_gains_db in enumerate(gains_db):
+            frame_gain_db = clip_gains_db[rows]
+            louder = joined | {"phys.loudness_db": joined["phys.loudness_db"] + frame_gain_db}
+            features = torch.from_numpy(encoder_features(louder)).to(self.device)
+            gain = torch.from_numpy((10.0 ** (frame_gain_db / 20.0)).astype(np.float32)).to(self.device)
+            scaled = audio * gain.repeat_interleave(HOP_SAMPLES)
+            learned = codec.encoder(scaled[None], features)[0].float()
+            latents[variant, span] = torch.cat([learned, explicit], dim=-1).half()
 
     def random_excerpts(
-        self, rng: np.random.Generator, n: int, n_frames: int, *, real_fraction: float
-    ) -> tuple[NDArray[np.float32], Arrays]:
-        """Latents [n, n_frames, latent_dim] and the features of the same frames, as ClipStore.random_excerpts."""
-        arrays = self.store.random_excerpts(
-            rng, n, n_frames, real_fraction=real_fraction, augment_db=0.0, with_audio=False
-        )
-        latents = np.tile(self._silence, (n, n_frames, 1)).astype(np.float32)
-        variants = rng.integers(0, 2, n)
-        for index, (clip, start, variant) in enumerate(
-            zip(arrays["clip"], arrays["start_frame"], variants, strict=True)
-        ):
-            encoded = self._latents[variant][clip]
-            first = start + _PAD_FRAMES
-            low, high = max(first, 0), min(first + n_frames, len(encoded))
-            latents[index, low - first : high - first] = encoded[low:high]
-        gains_db = self._gains_db[variants, arrays["clip"]]
-        arrays["lane.loudness"] = np.clip(arrays["lane.loudness"] + gains_db[:, None], -60.0, -9.0)
-        return latents, arrays
+        self, generator: torch.Generator, n: int, n_frames: int, *, real_fraction: float, balance: float = 0.5
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Latents [n, n_frames, latent_dim] and features of the same frames, a function of the generator's state.
+
+        Features: every name of FEATURES [n, n_frames], "mfcc" [n, n_frames, 17], "technique" [n, 8], "is_real" [n],
+        "inside" [n, n_frames].
+        """
+        chance = self._chances.get((real_fraction, balance))
+        if chance is None:
+            chance = torch.from_numpy(self.store.chances(real_fraction, balance)).float().to(self.device)
+            self._chances[real_fraction, balance] = chance
+        device = self.device
+        clip = torch.multinomial(chance, n, replacement=True, generator=generator)
+        variant = torch.randint(len(self._latents), (n,), generator=generator, device=device)
+        slack = max(n_frames // 8, 1)
+        spare = self._length[clip] - n_frames
+        earliest, latest = spare.clamp(max=0) - slack, spare.clamp(min=0) + slack
+        start = earliest + (torch.rand(n, generator=generator, device=device) * (latest - earliest + 1)).long()
+        within = start[:, None] + torch.arange(n_frames, device=device)
+        length = self._length[clip][:, None]
+        # Beyond the padding lies the same silence as at its ends.
+        padded = within.clamp(min=-_PAD_FRAMES).minimum(length + _PAD_FRAMES - 1) + _PAD_FRAMES
+        row = self._first[clip][:, None] + padded
+        features = {name: values[row] for name, values in self._features.items()}
+        gain_db = self._gains_db[variant, clip][:, None]
+        features["lane.loudness"] = (features["lane.loudness"] + gain_db).clamp(-60.0, -9.0)
+        features["mfcc"][..., 0] += gain_db * C0_PER_DB
+        features |= {"technique": self._technique[clip], "is_real": self._is_real[clip]}
+        features["inside"] = (within >= 0) & (within < length)
+        return self._latents[variant[:, None], row].float(), features
