@@ -23,7 +23,10 @@ def hold_linear(x: Float64Array, y: Float64Array, at: Float64Array) -> Float64Ar
     if len(x) == 1:
         return np.full(len(at), y[0])
     left, position = _segments(x, at)
-    return y[left] * (1.0 - position) + y[left + 1] * position
+    low, high = y[left], y[left + 1]
+    line = low * (1.0 - position) + high * position
+    # Rounding may leave the segment's box by an ulp; a lane must never leave its range, and level is level.
+    return np.clip(line, np.minimum(low, high), np.maximum(low, high))
 
 
 def hold_smooth(x: Float64Array, y: Float64Array, at: Float64Array) -> Float64Array:
@@ -37,7 +40,6 @@ def hold_smooth(x: Float64Array, y: Float64Array, at: Float64Array) -> Float64Ar
     rise = high - low
     start, end = slopes[left] * width, slopes[left + 1] * width
     curve = low + u * (start + u * ((3.0 * rise - 2.0 * start - end) + u * (start + end - 2.0 * rise)))
-    # Rounding may leave the segment's box by an ulp; a lane must never leave its range.
     return np.clip(curve, np.minimum(low, high), np.maximum(low, high))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from app.state.cutting import points_from, points_up_to
 from app.state.passage import Interpolation, Lane, Note, Passage, Point, Take, Tempo, Voice, lane_range
 from app.state.strokes import last_pass_wins, simplify
 from synth.spec.audio import HOP_S
@@ -25,6 +26,8 @@ def draw_points(
 ) -> Passage:
     """Replace what lies under a pen's `track` (in order of drawing) by it; the curve beside it stays as it is.
 
+    Further away than EDGE_S, or than an old point up to twice as near, every frame keeps its bits; only a smooth curve
+    bends with its new neighbours, up to two of its points away.
     A drawn pitch lane only covers what was drawn, so a stroke beside it does not stretch its old ends flat.
     """
     if not track:
@@ -39,16 +42,13 @@ def draw_points(
     if old is None:
         return set_lane(passage, voice_index, lane_id, Lane(stroke))
     first_s, last_s = stroke[0][0], stroke[-1][0]
-    before = [point for point in old.points if point[0] < first_s]
-    after = [point for point in old.points if point[0] > last_s]
-    for pin_s, side in ((first_s - EDGE_S, before), (last_s + EDGE_S, after)):
-        beyond_ends = not old.first_s <= pin_s <= old.last_s
-        crowded = any(abs(point[0] - pin_s) < EDGE_S for point in side)
-        if not (0.0 <= pin_s <= passage.duration_s) or crowded or (beyond_ends and lane_id == "pitch"):
-            continue
-        side.append((pin_s, _limit(old.value_at(pin_s), low, high)))
-    points = (*sorted(before), *stroke, *sorted(after))
-    return set_lane(passage, voice_index, lane_id, old.with_points(points))
+    before = tuple(point for point in old.points if point[0] < first_s)
+    after = tuple(point for point in old.points if point[0] > last_s)
+    if _is_pinned(passage, lane_id, old, first_s - EDGE_S, before):
+        before = points_up_to(old, first_s - EDGE_S)
+    if _is_pinned(passage, lane_id, old, last_s + EDGE_S, after):
+        after = points_from(old, last_s + EDGE_S)
+    return set_lane(passage, voice_index, lane_id, old.with_points((*before, *stroke, *after)))
 
 
 def draw_line(passage: Passage, voice_index: int, lane_id: str, start: Point, end: Point) -> Passage:
@@ -160,6 +160,15 @@ def set_duration(passage: Passage, duration_s: float) -> Passage:
     return replace(passage, duration_s=duration_s, voices=voices)
 
 
+def _is_pinned(passage: Passage, lane_id: str, old: Lane, pin_s: float, kept: Sequence[Point]) -> bool:
+    """Whether the old curve gets a point beside a stroke: inside the passage, not next to one of the `kept` points, and
+    where a pitch lane reached at all.
+    """
+    if not 0.0 <= pin_s <= passage.duration_s or any(abs(t_s - pin_s) < EDGE_S for t_s, _ in kept):
+        return False
+    return lane_id != "pitch" or old.first_s <= pin_s <= old.last_s
+
+
 def _limit(value: float, low: float, high: float) -> float:
     return min(max(float(value), low), high)
 
@@ -175,8 +184,8 @@ def _cut_voice(voice: Voice, duration_s: float) -> Voice:
     lanes = {}
     for lane_id, curve in voice.lanes.items():
         kept = tuple(point for point in curve.points if point[0] <= duration_s)
-        if len(kept) < len(curve.points) and (not kept or kept[-1][0] < duration_s):
-            kept = (*kept, (duration_s, _limit(curve.value_at(duration_s), *lane_range(lane_id))))
+        if len(kept) < len(curve.points):
+            kept = points_up_to(curve, duration_s)
         lanes[lane_id] = curve.with_points(kept)
     notes = tuple(
         note if note.end_s <= duration_s else replace(note, duration_s=duration_s - note.start_s)

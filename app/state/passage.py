@@ -135,8 +135,8 @@ class Lane:
         return Lane(tuple(points), self.interpolation)
 
     def value_at(self, t_s: float) -> float:
-        """The curve's value at one time."""
-        return float(self.at_times(np.array([t_s]))[0])
+        """The curve's value at one time, in double precision: rounded to single it is what a frame there would get."""
+        return float(self._at(np.array([t_s]))[0])
 
     def at_frames(self, start_frame: int, n_frames: int) -> Float32Array:
         """Values at the centres of frames [start_frame, start_frame + n_frames). -> [n_frames]"""
@@ -147,14 +147,18 @@ class Lane:
 
         -> [n]
         """
+        return self._at(times_s).astype(np.float32)
+
+    def _at(self, times_s: np.ndarray) -> np.ndarray:
+        """`at_times` before rounding, float64."""
         if len(times_s) == 0:
-            return np.zeros(0, dtype=np.float32)
+            return np.zeros(0)
         # Two points beyond either end: a smooth segment's slopes reach one point past the segment.
         first = max(bisect_right(self.points, (float(times_s[0]), math.inf)) - 3, 0)
         last = min(bisect_right(self.points, (float(times_s[-1]), math.inf)) + 3, len(self.points))
         near = np.array(self.points[first:last], dtype=np.float64)
         curve = {"linear": hold_linear, "step": hold_step, "smooth": hold_smooth}[self.interpolation]
-        return curve(near[:, 0], near[:, 1], times_s).astype(np.float32)
+        return curve(near[:, 0], near[:, 1], times_s)
 
 
 @dataclass(frozen=True, slots=True)
