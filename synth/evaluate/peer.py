@@ -6,19 +6,14 @@ steps are timed and multiplied: every step does the same work. Weights are rando
 
 from __future__ import annotations
 
-import importlib
 import logging
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 import torch
 
-from synth.errors import UserError
+from synth.baseline.package import audio_diffusion
 from synth.spec.audio import SAMPLE_RATE_HZ
 
 _log = logging.getLogger(__name__)
@@ -73,34 +68,9 @@ def time_peer(timed_steps: int = 3) -> PeerFigures:
 
 
 def _build() -> Any:
-    with _stand_in_for_transforms():
-        try:
-            library = importlib.import_module("audio_diffusion_pytorch")
-        except ImportError as fault:
-            raise UserError(
-                f"audio-diffusion-pytorch is not installed ({fault}).", remedy="Install the peers extra: .[peers]."
-            ) from fault
+    library = audio_diffusion()
     torch.manual_seed(0)
     model = library.DiffusionModel(
         net_t=library.UNetV0, diffusion_t=library.VDiffusion, sampler_t=library.VSampler, **_README_MODEL
     )
     return model.eval()
-
-
-@contextmanager
-def _stand_in_for_transforms() -> Iterator[None]:
-    """The library imports two transforms of torchaudio at its top that this model never uses.
-
-    An empty module stands in while the library is imported, even where torchaudio is installed: its binaries load only
-    beside the very build of torch they were made for. Using a transform would fail loudly.
-    """
-    if "torchaudio" in sys.modules:
-        yield
-        return
-    package, transforms = ModuleType("torchaudio"), ModuleType("torchaudio.transforms")
-    vars(package)["transforms"] = transforms
-    sys.modules |= {"torchaudio": package, "torchaudio.transforms": transforms}
-    try:
-        yield
-    finally:
-        del sys.modules["torchaudio"], sys.modules["torchaudio.transforms"]
