@@ -23,6 +23,7 @@ from synth.spec.controls import ControlFrames, Float32Array
 from synth.spec.lanes import LANES, TECHNIQUES, lane
 
 if TYPE_CHECKING:
+    from synth.diffusion.sampler import SamplingPlan
     from synth.engine import Engine
 
 OVERLAP_FRAMES = 2 * CONTEXT_FRAMES
@@ -55,11 +56,12 @@ class Gesture:
 
 
 class Singer:
-    """One engine at one quality."""
+    """One engine at one quality; `plan` replaces what the quality stands for."""
 
-    def __init__(self, engine: Engine, quality: str) -> None:
+    def __init__(self, engine: Engine, quality: str, plan: SamplingPlan | None = None) -> None:
         self.engine = engine
         self.quality = quality
+        self._plan: dict[str, SamplingPlan] = {} if plan is None else {"plan": plan}
 
     def latents(self, gesture: Gesture, seed: int) -> Float32Array:
         """Sample and cross-fade -> [latent_dim, n_cells * 80 + 32], from frame -CONTEXT_FRAMES on."""
@@ -68,7 +70,7 @@ class Singer:
         rising = _fade_in()
         for cell in range(n_cells):
             window = gesture.window(cell)
-            drawn = self.engine.sample_cell(window, seed=seed, cell_index=cell, quality=self.quality)
+            drawn = self.engine.sample_cell(window, seed=seed, cell_index=cell, quality=self.quality, **self._plan)
             start = cell * CELL_FRAMES
             if cell > 0:
                 earlier = joined[:, start : start + OVERLAP_FRAMES]

@@ -64,6 +64,50 @@ def median_interval(values: ArrayLike) -> Interval:
     return bootstrap(values, lambda rows: np.median(rows, axis=-1))
 
 
+def quantile_interval(values: ArrayLike, quantile: float) -> Interval:
+    """A quantile (0..1) of [n]."""
+    return bootstrap(values, lambda rows: np.quantile(rows, quantile, axis=-1))
+
+
+def share_interval(hits: ArrayLike) -> Interval:
+    """Share of hits [n], each 0 or 1, in percent."""
+    return mean_interval(100.0 * np.asarray(hits, dtype=np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Partial effects [n_causes, n_measures] with the bounds of their 95 % bootstrap intervals; n: observations."""
+
+    value: Float64Array
+    low: Float64Array
+    high: Float64Array
+    n: int
+
+
+def partial_effects(causes: ArrayLike, measures: ArrayLike) -> Effects:
+    """Least squares measures = constant + causes @ effects: what a cause does while the others are held.
+
+    causes [n, k], measures [n, m], rows with NaN are left out; observations are resampled as rows. An effect is NaN
+    with fewer than two observations to a cause.
+    """
+    x, y = np.asarray(causes, dtype=np.float64), np.asarray(measures, dtype=np.float64)
+    known = np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1)
+    x, y = x[known], y[known]
+    n, k = x.shape
+    if n < 2 * (k + 1):
+        unknown = np.full((k, y.shape[1]), np.nan)
+        return Effects(unknown, unknown, unknown, n)
+    design = np.column_stack([np.ones(n), x])
+    counts = np.stack([np.bincount(row, minlength=n) for row in _indices(n)]).astype(np.float64)
+    products = (design[:, :, None] * design[:, None, :]).reshape(n, -1)
+    targets = (design[:, :, None] * y[:, None, :]).reshape(n, -1)
+    grams = (counts @ products).reshape(-1, k + 1, k + 1) + 1e-9 * np.eye(k + 1)
+    resampled = np.linalg.solve(grams, (counts @ targets).reshape(-1, k + 1, y.shape[1]))[:, 1:]
+    value = np.asarray(np.linalg.lstsq(design, y, rcond=None)[0][1:], dtype=np.float64)
+    low, high = np.quantile(resampled, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0], axis=0)
+    return Effects(value, low, high, n)
+
+
 def rank_correlation(a: ArrayLike, b: ArrayLike) -> Float64Array:
     """Spearman's rho over the last axis, ties averaged: [..., n], [..., n] -> [...]; NaN where a side is flat."""
     ranks_a = np.asarray(rankdata(np.asarray(a, dtype=np.float64), axis=-1))

@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from swift_f0 import SwiftF0
 
 from synth.dsp.resampling import resample
-from synth.errors import UserError
+from synth.evaluate.praat import sound_of
 from synth.spec.audio import SAMPLE_RATE_HZ
 from synth.spec.controls import Float32Array
 
@@ -39,8 +38,7 @@ class Heard:
 
 def praat(audio: Float32Array) -> Heard:
     """Praat's `To Pitch (ac)` over 60-800 Hz (Boersma 1993). Raises UserError without the evaluation extra."""
-    sound = _parselmouth().Sound(audio.astype(np.float64), SAMPLE_RATE_HZ)
-    track = sound.to_pitch_ac(time_step=_STEP_S, pitch_floor=_FLOOR_HZ, pitch_ceiling=_CEILING_HZ)
+    track = sound_of(audio).to_pitch_ac(time_step=_STEP_S, pitch_floor=_FLOOR_HZ, pitch_ceiling=_CEILING_HZ)
     f0_hz = np.asarray(track.selected_array["frequency"], dtype=np.float64)
     return Heard(np.asarray(track.xs(), dtype=np.float64), _note(f0_hz, f0_hz > 0.0))
 
@@ -63,11 +61,3 @@ def _note(f0_hz: Float64Array, voiced: NDArray[np.bool_]) -> Float64Array:
 @cache
 def _detector() -> SwiftF0:
     return SwiftF0(threads=1, spin=False)
-
-
-def _parselmouth() -> Any:
-    try:
-        import parselmouth  # GPL: in the evaluation extra, never in the running program
-    except ImportError as fault:
-        raise UserError("Praat is not installed.", remedy="Install the evaluation extra: .[evaluation].") from fault
-    return parselmouth
