@@ -1,0 +1,168 @@
+"""Held notes that are known to loop, to freeze, to go deaf or to live, and what the evaluation says of them."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from synth.evaluate import straightness
+from synth.evaluate.clusters import clustered_interval, crossed_mean_interval
+from synth.evaluate.held_notes import HeldNote, excerpts, held_gesture, steady_stretch, straight_lanes
+from synth.evaluate.late_obedience import PASSAGE_S, evaluate_late_obedience, stepped
+from synth.evaluate.looping import EXCERPT_S, cell_excess, lag_correlation, self_similarity
+from synth.evaluate.singing import Singer
+from synth.evaluate.sustained import SustainedPlan, evaluate_sustained, loop_figures
+from synth.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Float32Array
+from tests.synth.evaluate.known_engines import KnownEngine
+
+
+def voice(duration_s: float, seed: int, *, wander: float = 1.0) -> Float32Array:
+    """Harmonics whose pitch, level and colour wander at random, as a throat's do; `wander` 0: a machine."""
+    rng = np.random.default_rng(seed)
+    n = round(duration_s * SAMPLE_RATE_HZ)
+
+    def drift(rate_hz: float) -> np.ndarray:
+        knots = rng.standard_normal(max(int(duration_s * rate_hz), 2) + 2)
+        return wander * np.interp(np.arange(n) / SAMPLE_RATE_HZ * rate_hz, np.arange(len(knots)), knots)
+
+    phase = 2.0 * np.pi * np.cumsum(150.0 * 2.0 ** (12.0 * drift(8.0) / 1200.0)) / SAMPLE_RATE_HZ
+    wave = sum(np.sin(k * phase) * 10.0 ** (1.5 * drift(6.0) / 20.0) / k for k in range(1, 13))
+    hiss = 0.01 * rng.standard_normal(n)
+    return (0.1 * (wave * 10.0 ** (1.0 * drift(6.0) / 20.0)) + wander * hiss).astype(np.float32)
+
+
+def note(index: int, duration_s: float = 3.0) -> HeldNote:
+    return HeldNote(f"note-{index}", "sung", "modal", voice(duration_s, 100 + index))
+
+
+def test_a_pasted_loop_is_found_at_its_length_and_a_living_note_is_not() -> None:
+    piece = voice(1.1, 1)
+    loop = np.tile(piece, 4)
+    found = self_similarity(loop[: round(EXCERPT_S * SAMPLE_RATE_HZ)])
+    assert found.peak > 0.9
+    assert found.peak_lag_s == pytest.approx(1.1, abs=0.02)
+    alive = self_similarity(voice(EXCERPT_S, 2))
+    assert alive.peak < 0.5
+    assert alive.outlier < 0.5 * found.outlier
+    assert self_similarity(voice(EXCERPT_S, 2, wander=0.1)).distance_db < alive.distance_db
+
+
+def test_correlation_at_lag_zero_is_one_and_noise_has_none() -> None:
+    r = lag_correlation(np.random.default_rng(0).standard_normal((400, 40)))
+    assert r[0] == pytest.approx(1.0)
+    assert np.abs(r[50:300]).max() < 0.1
+    with pytest.raises(ValueError):
+        self_similarity(voice(0.6, 0))
+
+
+def test_seams_of_cells_are_told_from_chance() -> None:
+    cell = voice(0.8, 5)
+    assert cell_excess(np.tile(cell, 8)) > 0.5
+    assert abs(cell_excess(voice(6.4, 6))) < 0.1
+
+
+def test_loop_figures_call_a_loop_a_loop() -> None:
+    plan = SustainedPlan(n_excerpts=4)
+    notes = [note(index) for index in range(10)]
+    living = loop_figures(notes, [voice(12.0, seed) for seed in range(4)], plan)
+    assert not living.repeats, living
+    looped = loop_figures(notes, [np.tile(voice(1.7, seed), 7) for seed in range(4)], plan)
+    assert looped.repeats
+    assert {"peak", "outlier"} <= set(looped.more_alike)
+    # The loop may be longer than any excerpt.
+    long_loop = loop_figures(notes, [np.tile(voice(5.0, seed), 4) for seed in range(4)], plan)
+    assert long_loop.repeats
+    assert long_loop.whole_peak_lags_s[0] == pytest.approx(5.0, abs=0.05)
+
+
+@pytest.mark.evaluation
+def test_a_machine_is_too_straight_and_a_throat_is_not() -> None:
+    real = [[straightness.unsteadiness(piece) for piece in excerpts(note(i).audio, 0.8)] for i in range(8)]
+    living = [[straightness.unsteadiness(piece) for piece in excerpts(voice(4.0, i), 0.8)] for i in range(5)]
+    machine = [[straightness.unsteadiness(piece) for piece in excerpts(voice(4.0, i, wander=0.0), 0.8)] for i in (0, 1)]
+    for name, unit in straightness.UNITS.items():
+        sides = [[[piece[name] for piece in pieces] for pieces in side] for side in (real, living, machine)]
+        assert straightness.compare(name, unit, sides[0], sides[1]).verdict == "inside", name
+        assert straightness.compare(name, unit, sides[0], sides[2]).verdict == "too straight", name
+    with_wild = straightness.compare("jitter_percent", "%", [[1.0, 1.1, 1.2]], [[5.0, 6.0]])
+    assert with_wild.verdict == "too wild"
+    assert straightness.compare("jitter_percent", "%", [[1.0]], [[float("nan")]]).verdict == "unmeasured"
+
+
+def test_an_obedient_engine_is_as_good_late_as_early_and_a_deaf_one_is_found_out() -> None:
+    class Deaf(KnownEngine):
+        """Obeys for 20 s, then keeps its default level whatever is asked."""
+
+        def sample_cell(self, window: Any, *, cell_index: int, **others: Any) -> Float32Array:
+            latents = super().sample_cell(window, cell_index=cell_index, **others)
+            if cell_index > 25:
+                latents[1] = -24.0
+            return latents
+
+    engines: list[Any] = [KnownEngine(), Deaf()]
+    good, deaf = (evaluate_late_obedience(Singer(engine, "draft"), ("loudness",), (0,))[0] for engine in engines)
+    assert not good.is_worse_late
+    assert good.late_error.value < 0.6
+    assert good.late_slope == pytest.approx(1.0, abs=0.05)
+    assert deaf.is_worse_late
+    assert deaf.early_error.value < 0.6
+    assert abs(deaf.late_slope) < 0.1
+
+
+def test_the_step_comes_twice_and_leaves_in_between() -> None:
+    curve = stepped("loudness", -12.0)
+    assert len(curve) == PASSAGE_S * 100
+    assert set(np.flatnonzero(np.diff(curve)) + 1) == {100, 500, 2500}
+    assert curve[200] == curve[2800] == -12.0
+
+
+def test_the_longest_steady_stretch_holds_its_pitch() -> None:
+    pitch = np.concatenate([np.full(50, 60.0), np.linspace(60.0, 66.0, 30), np.full(90, 66.3), np.full(40, 66.2)])
+    sung = np.ones(len(pitch), dtype=np.bool_)
+    sung[185:] = False
+    start, stop = steady_stretch(pitch, sung)
+    assert stop == 185
+    assert 70 <= start <= 80
+    assert np.ptp(pitch[start:stop]) <= 1.6
+
+
+def test_excerpts_are_equal_apart_and_inside() -> None:
+    audio = np.arange(10 * SAMPLE_RATE_HZ, dtype=np.float32)
+    pieces = excerpts(audio, 0.8, 6)
+    assert len(pieces) == 6
+    assert all(len(piece) == 80 * HOP_SAMPLES for piece in pieces)
+    assert all(later[0] > earlier[-1] for earlier, later in pairwise(pieces))
+    assert excerpts(audio[:1000], 0.8) == []
+
+
+def test_intervals_resample_whole_clusters() -> None:
+    """Four clusters of identical values know no more than four values."""
+    values = np.repeat([1.0, 2.0, 3.0, 4.0], 50)
+    wide = clustered_interval(values, np.repeat(np.arange(4), 50), lambda v: float(v.mean()))
+    narrow = clustered_interval(values, np.arange(200), lambda v: float(v.mean()))
+    assert wide.value == narrow.value == 2.5
+    assert wide.n == 4
+    assert wide.high - wide.low > 4.0 * (narrow.high - narrow.low)
+    table = np.array([[1.0, 3.0], [2.0, np.nan], [np.nan, np.nan]])
+    assert crossed_mean_interval(table).value == 2.0
+    assert crossed_mean_interval(table).n == 2
+
+
+@pytest.mark.evaluation
+def test_the_whole_report_is_plain_json_and_readable() -> None:
+    engine: Any = KnownEngine()
+    notes = [note(index, 2.7) for index in range(2)]
+    held = held_gesture(notes[0], 4.0, 0.5)
+    assert held.controls.n_frames == 400
+    assert held.controls.values["pitch"][0] == pytest.approx(straight_lanes(notes[0].audio)["pitch"])
+    plan = SustainedPlan(n_notes=2, held_s=5.0, n_excerpts=1, drifts=(0.5,), step_lanes=())
+    report = evaluate_sustained(Singer(engine, "draft"), notes, plan)
+    words = json.dumps(report.to_json(), allow_nan=False)
+    assert "real_peak_95" in words
+    text = "\n".join(report.lines())
+    assert "f0_slow_cents, drift 0.5" in text
+    assert "too straight" in text  # sines at an exact pitch
