@@ -24,6 +24,13 @@ def command() -> None:
 @click.option("--simulated-minutes", type=click.FloatRange(min=0.0), default=0.0, help="Minutes of simulated voice.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first simulated gesture.")
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Processes; 0 works in one.")
+@click.option(
+    "--variants",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Augmented versions of each training recording.",
+)
 @click.option("--refresh-features", is_flag=True, help="Measure the clips that are there again, and nothing else.")
 def build(
     folder: Path,
@@ -31,6 +38,7 @@ def build(
     simulated_minutes: float,
     seed: int,
     workers: int,
+    variants: int,
     refresh_features: bool,
     as_json: bool,
 ) -> None:
@@ -48,7 +56,7 @@ def build(
         if refresh_features:
             corpus = refresh(Corpus.open(folder), workers, on_progress)
         else:
-            corpus = build_corpus(folder, voices, simulated_minutes, seed, workers, on_progress)
+            corpus = build_corpus(folder, voices, simulated_minutes, seed, workers, on_progress, n_variants=variants)
     minutes = sum(record.duration_s for record in corpus.records) / 60.0
     show(
         {"folder": folder, "clips": len(corpus.records), "minutes": minutes},

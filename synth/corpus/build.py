@@ -3,7 +3,7 @@
 Workers measure and write clips; this process plans, collects records and saves the manifest. A build may be stopped
 at any time and taken up again: clips that are there and whole are kept.
 
-    python -m synth.corpus.build --voices DIR --out DIR --simulated-minutes 60 --workers 2
+    python -m synth.corpus.build --voices DIR --out DIR --simulated-minutes 300 --workers 16
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
 from synth.corpus.check import check_corpus
-from synth.corpus.manifest import ClipRecord, Corpus
+from synth.corpus.cutting import ClipPlan, plan_clips
+from synth.corpus.manifest import ClipRecord, Corpus, Split, recorded_splits
 from synth.corpus.measure import Job, RealJob, RefreshJob, SimulatedJob, run_job
-from synth.corpus.real import Source, read_catalogue, real_clips
+from synth.corpus.real import Source, read_catalogue
+from synth.corpus.survey import Survey, survey_recording
+from synth.corpus.variants import variant_of
 from synth.errors import Cancelled, UserError
 from synth.spec import TECHNIQUES
 
@@ -73,22 +76,74 @@ def build_corpus(
     on_progress: Callable[[BuildProgress], None] = ignore_progress,
     should_stop: Callable[[], bool] = never,
     extra_sources: Sequence[Source] = (),
+    n_variants: int = 0,
 ) -> Corpus:
     """Build, or go on building, the corpus in `out_dir`.
 
     voices_dir     a folder with a catalogue (see synth.corpus.real), or None
     n_workers      processes; 0 does the work in this one
     extra_sources  further recordings, such as read_folder() lists
-    Raises Cancelled when stopped (what is done stays) and UserError when clips failed, after all others are done.
+    n_variants     augmented versions of every recorded clip of the training split (see synth.corpus.variants)
+    Recordings that an earlier build of `out_dir` knew keep their splits.
+    Raises Cancelled when stopped (what is done stays) and UserError when recordings cannot be read or clips failed,
+    after all others are done.
     """
-    if simulated_minutes < 0.0 or n_workers < 0:
-        raise UserError("Minutes and workers cannot be negative.", remedy="Give 0 or more.")
+    if simulated_minutes < 0.0 or n_workers < 0 or n_variants < 0:
+        raise UserError("Minutes, workers and variants cannot be negative.", remedy="Give 0 or more.")
     sources = [*(read_catalogue(voices_dir) if voices_dir is not None else ()), *extra_sources]
-    jobs: list[Job] = [RealJob(out_dir, clip) for clip in real_clips(sources)]
-    jobs += simulated_jobs(out_dir, simulated_minutes, seed)
-    if not jobs:
-        raise UserError("There is nothing to build a corpus from.", remedy="Name a voices folder or simulated minutes.")
-    return _run(out_dir, jobs, n_workers, on_progress, should_stop)
+    known = recorded_splits(out_dir)
+    with _pool(n_workers) as pool:
+        surveyed, failures = survey_all(sources, pool, n_workers)
+        jobs: list[Job] = real_jobs(out_dir, surveyed, known, n_variants)
+        jobs += simulated_jobs(out_dir, simulated_minutes, seed)
+        if not jobs and not failures:
+            raise UserError(
+                "There is nothing to build a corpus from.", remedy="Name a voices folder or simulated minutes."
+            )
+        return _run(out_dir, jobs, pool, n_workers, on_progress, should_stop, failures)
+
+
+def survey_all(
+    sources: Sequence[Source], pool: Executor | None = None, n_workers: int = 0
+) -> tuple[list[tuple[Source, Survey]], list[str]]:
+    """Read every recording once. -> (those with sound in them, one line for each of the others)"""
+    surveys: dict[int, Survey] = {}
+    failures: list[tuple[int, str]] = []
+    numbered = list(enumerate(sources))
+    for (index, source), outcome in _finished(_survey_job, numbered, pool, n_workers):
+        try:
+            surveys[index] = outcome.result()
+        except UserError as trouble:
+            logger.error("%s", trouble)
+            failures.append((index, trouble.message))
+        except Exception as fault:
+            logger.error("%s: %r", source.path, fault)
+            failures.append((index, f"{source.path}: {fault!r}"))
+    surveyed = [(source, surveys[index]) for index, source in numbered if index in surveys]
+    return surveyed, [message for _, message in sorted(failures)]
+
+
+def _survey_job(numbered: tuple[int, Source]) -> Survey:
+    return survey_recording(numbered[1].path)
+
+
+def real_jobs(
+    out_dir: Path,
+    surveyed: Sequence[tuple[Source, Survey]],
+    known: dict[tuple[str, str], Split],
+    n_variants: int = 0,
+) -> list[Job]:
+    """The recorded clips, each followed by its variants where it is for training."""
+    jobs: list[Job] = []
+    for plan in plan_clips(surveyed, known):
+        jobs += [RealJob(out_dir, version) for version in _versions(plan, n_variants)]
+    return jobs
+
+
+def _versions(plan: ClipPlan, n_variants: int) -> list[ClipPlan]:
+    if plan.split != "train":
+        return [plan]
+    return [plan, *(replace(plan, variant=variant_of(plan.id, number)) for number in range(1, n_variants + 1))]
 
 
 def refresh_features(
@@ -99,7 +154,8 @@ def refresh_features(
 ) -> Corpus:
     """Measure every clip of `corpus` again; audio, exact lanes and records stay."""
     jobs = [RefreshJob(corpus.folder, record) for record in corpus.records]
-    return _run(corpus.folder, jobs, n_workers, on_progress, should_stop)
+    with _pool(n_workers) as pool:
+        return _run(corpus.folder, jobs, pool, n_workers, on_progress, should_stop, [])
 
 
 def simulated_jobs(out_dir: Path, minutes: float, seed: int) -> list[Job]:
@@ -117,26 +173,26 @@ def simulated_jobs(out_dir: Path, minutes: float, seed: int) -> list[Job]:
 def _run(
     out_dir: Path,
     jobs: Sequence[Job],
+    pool: Executor | None,
     n_workers: int,
     on_progress: Callable[[BuildProgress], None],
     should_stop: Callable[[], bool],
+    unread: Sequence[str],
 ) -> Corpus:
     records: dict[str, ClipRecord] = {}
     failures: list[str] = []
     started_s = time.monotonic()
-    outcomes = _in_processes(jobs, n_workers) if n_workers else _in_this_process(jobs)
-    stopped = False
+    outcomes = _finished(run_job, jobs, pool, n_workers)
+    stopped, done_s = False, 0.0
     with contextlib.closing(outcomes):
         for job, outcome in outcomes:
             try:
                 records[job.clip_id] = outcome.result()
+                done_s += records[job.clip_id].duration_s
             except Exception as fault:
                 logger.error("clip %s failed: %r", job.clip_id, fault)
                 failures.append(f"{job.clip_id} ({fault})")
-            done_s = sum(record.duration_s for record in records.values())
-            on_progress(
-                BuildProgress(len(records) + len(failures), len(jobs), done_s, time.monotonic() - started_s)
-            )
+            on_progress(BuildProgress(len(records) + len(failures), len(jobs), done_s, time.monotonic() - started_s))
             stopped = should_stop()
             if stopped:
                 break
@@ -144,40 +200,53 @@ def _run(
     if stopped:
         raise Cancelled
     corpus.save()
+    remedy = "The others are built. Mend the cause and build again."
     if failures:
-        raise UserError(
-            f"{len(failures)} of {len(jobs)} clips failed; the first is {failures[0]}.",
-            remedy="The others are built. Mend the cause and build again.",
-        )
+        raise UserError(f"{len(failures)} of {len(jobs)} clips failed; the first is {failures[0]}.", remedy=remedy)
+    if unread:
+        what = "recording" if len(unread) == 1 else "recordings"
+        raise UserError(f"{len(unread)} {what} left out; the first: {unread[0]}", remedy=remedy)
     return corpus
 
 
-Outcomes = Generator[tuple[Job, "Future[ClipRecord]"], None, None]
+_Task = TypeVar("_Task")
+_Answer = TypeVar("_Answer")
 
 
-def _in_this_process(jobs: Sequence[Job]) -> Outcomes:
-    for job in jobs:
-        outcome: Future[ClipRecord] = Future()
-        try:
-            outcome.set_result(run_job(job))
-        except Exception as fault:
-            outcome.set_exception(fault)
-        yield job, outcome
-
-
-def _in_processes(jobs: Sequence[Job], n_workers: int) -> Outcomes:
-    """Each job with its finished future, in the order they finish. Closing it early drops what has not begun."""
+@contextlib.contextmanager
+def _pool(n_workers: int) -> Iterator[Executor | None]:
+    """Processes that are started once for all of a build; None where the work is done in this one."""
+    if not n_workers:
+        yield None
+        return
     context = multiprocessing.get_context("spawn")
     with _single_threaded_children(), ProcessPoolExecutor(n_workers, mp_context=context) as pool:
-        waiting = iter(jobs)
-        pending = {pool.submit(run_job, job): job for job in islice(waiting, n_workers * _PENDING_PER_WORKER)}
-        try:
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    yield pending.pop(future), future
-                    for job in islice(waiting, 1):
-                        pending[pool.submit(run_job, job)] = job
-        finally:
+        yield pool
+
+
+def _finished(
+    work: Callable[[_Task], _Answer], tasks: Iterable[_Task], pool: Executor | None, n_workers: int
+) -> Generator[tuple[_Task, Future[_Answer]], None, None]:
+    """Each task with its finished future, in the order they finish. Closing it early drops what has not begun."""
+    if pool is None:
+        for task in tasks:
+            outcome: Future[_Answer] = Future()
+            try:
+                outcome.set_result(work(task))
+            except Exception as fault:
+                outcome.set_exception(fault)
+            yield task, outcome
+        return
+    waiting = iter(tasks)
+    pending = {pool.submit(work, task): task for task in islice(waiting, n_workers * _PENDING_PER_WORKER)}
+    try:
+        while pending:
+            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                yield pending.pop(future), future
+                for task in islice(waiting, 1):
+                    pending[pool.submit(work, task)] = task
+    finally:
+        if pending:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -222,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--simulated-minutes", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0, help="seed of the first simulated clip")
     parser.add_argument("--workers", type=int, default=2, help="processes; 0 works in this one")
+    parser.add_argument("--variants", type=int, default=0, help="augmented versions of each training recording")
     parser.add_argument("--refresh-features", action="store_true", help="measure the stored clips again, nothing else")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -231,8 +301,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             corpus = refresh_features(Corpus.open(options.out), options.workers, lines)
         else:
             corpus = build_corpus(
-                options.out, options.voices, options.simulated_minutes, options.seed, options.workers, lines
-            )
+                options.out, options.voices, options.simulated_minutes, options.seed, options.workers, lines,
+                n_variants=options.variants,
+            )  # fmt: skip
     except UserError as trouble:
         sys.stderr.write(f"{trouble}\n")
         return 1

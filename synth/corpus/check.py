@@ -11,9 +11,9 @@ import numpy as np
 
 from synth.corpus.clip_file import Clip
 from synth.corpus.manifest import ClipRecord, Corpus
-from synth.corpus.real import frame_level_db
+from synth.corpus.survey import band_power, bandwidth_hz, frame_level_db
 from synth.errors import UserError
-from synth.spec import SAMPLE_RATE_HZ, Float32Array, lane
+from synth.spec import SAMPLE_RATE_HZ, lane
 
 MAX_CLIPPED_SHARE: Final = 1e-4
 CLIPPED_LEVEL: Final = 0.999
@@ -22,7 +22,6 @@ MIN_PEAK_DB: Final = -50.0
 MAX_FLOOR_BELOW_PEAK_DB: Final = -20.0
 MIN_BANDWIDTH_HZ: Final = 7_000.0
 MIN_VARIED_DB: Final = 12.0
-_FFT_SAMPLES: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +58,6 @@ def check_corpus(corpus: Corpus) -> list[Problem]:
     return problems
 
 
-def bandwidth_hz(audio: Float32Array) -> float:
-    """The highest frequency within 80 dB of the loudest one, to 250 Hz. `audio` is [n_samples]."""
-    if len(audio) < _FFT_SAMPLES:
-        audio = np.pad(audio, (0, _FFT_SAMPLES - len(audio)))
-    windows = np.lib.stride_tricks.sliding_window_view(audio, _FFT_SAMPLES)[:: _FFT_SAMPLES // 2]
-    power = (np.abs(np.fft.rfft(windows * np.blackman(_FFT_SAMPLES), axis=1)) ** 2).mean(axis=0)
-    above = np.flatnonzero(power > power.max() * 1e-8)
-    return float(above[-1]) * SAMPLE_RATE_HZ / _FFT_SAMPLES if power.max() > 0.0 else 0.0
-
-
 def _check_words(record: ClipRecord) -> Iterator[Problem]:
     if not record.licence.strip():
         yield Problem(record.id, "error", "no licence is named")
@@ -97,13 +86,13 @@ def _check_sound(record: ClipRecord, clip: Clip) -> Iterator[Problem]:
         yield Problem(record.id, "warning", f"constant offset of {offset:.3f}")
     if record.kind == "simulated":
         return
-    level_db = frame_level_db(audio)
+    level_db = frame_level_db(audio, SAMPLE_RATE_HZ)
     floor_db = float(np.percentile(level_db, 5.0)) - float(level_db.max())
     # A sustained tone has no pauses to hear the floor in: only clips that vary say something about it.
     has_pauses = float(np.percentile(level_db, 95.0) - np.percentile(level_db, 10.0)) > MIN_VARIED_DB
     if has_pauses and floor_db > MAX_FLOOR_BELOW_PEAK_DB:
         yield Problem(record.id, "warning", f"noisy, floor {floor_db:.0f} dB below the loudest frame")
-    width_hz = bandwidth_hz(audio)
+    width_hz = bandwidth_hz(band_power(audio), SAMPLE_RATE_HZ)
     if width_hz < MIN_BANDWIDTH_HZ:
         yield Problem(record.id, "warning", f"bandwidth of only {width_hz:.0f} Hz")
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from synth.corpus.clip_file import INT16_SCALE, audio_sha256, read_arrays
 from synth.corpus.manifest import ClipRecord, Corpus, Split
+from synth.corpus.weighting import draw_chances
 from synth.errors import UserError
 from synth.features.analysis import analyse
 from synth.spec import HOP_SAMPLES, TECHNIQUES, Float32Array, lane, n_frames_for
@@ -29,15 +29,6 @@ _PEAK_LIMIT: Final = 0.99
 _LEVEL_KEYS: Final = ("lane.loudness", "true.loudness", "phys.loudness_db", "phys.aperiodic_db")
 _FLOOR_DB: Final = -85.0
 _SILENCE_SAMPLES: Final = 60 * HOP_SAMPLES
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """Clips that are drawn from together: the same kind and the same dominant technique."""
-
-    clips: NDArray[np.int64]
-    chance: NDArray[np.float64]  # of each clip, in proportion to its duration
-    duration_s: float
 
 
 class ClipStore:
@@ -60,7 +51,8 @@ class ClipStore:
         self._technique = np.array(
             [[record.technique.get(name, 0.0) for name in TECHNIQUES] for record in self.records], dtype=np.float32
         )
-        self._groups = {kind: self._grouped(kind) for kind in ("real", "simulated")}
+        self._is_real = np.array([record.kind == "real" for record in self.records], dtype=np.bool_)
+        self._chances: dict[tuple[float, float], NDArray[np.float64]] = {}
 
     @property
     def duration_s(self) -> float:
@@ -86,7 +78,7 @@ class ClipStore:
         """`n` excerpts of `n_frames` frames, a function of `rng`'s state and the arguments alone.
 
         real_fraction  chance of a recorded clip (where only one kind is there, it is taken)
-        balance        0: clips are drawn by duration; 1: all techniques alike; between: tempered
+        balance        0: clips are drawn by duration; 1: all techniques alike; between: see synth.corpus.weighting
         augment_db     largest gain, either way; held back where the peak would pass full scale
         with_audio     False leaves "audio" empty, which is much faster
 
@@ -98,7 +90,7 @@ class ClipStore:
         "is_real" bool [n]; "inside" bool [n, n_frames], false beyond the clip; "clip" int [n], an index into
         `records`; "start_frame" int [n]; "gain_db" [n].
         """
-        clips = np.array([self._draw(rng, real_fraction, balance) for _ in range(n)], dtype=np.int64)
+        clips = rng.choice(len(self.records), size=n, p=self.chances(real_fraction, balance))
         slack = max(n_frames // 8, 1)
         longest_start = np.maximum(self._n_frames[clips] - n_frames, 0) + slack
         earliest_start = np.minimum(self._n_frames[clips] - n_frames, 0) - slack
@@ -134,7 +126,7 @@ class ClipStore:
         return result | {
             "audio": audio * (10.0 ** (applied_db / 20.0)).astype(np.float32)[:, None],
             "technique": self._technique[clips],
-            "is_real": np.array([self.records[clip].kind == "real" for clip in clips], dtype=np.bool_),
+            "is_real": self._is_real[clips],
             "inside": inside,
             "clip": clips,
             "start_frame": np.asarray(starts, dtype=np.int64),
@@ -146,15 +138,11 @@ class ClipStore:
         return int(self._n_frames[clip])
 
     def chances(self, real_fraction: float, balance: float) -> NDArray[np.float64]:
-        """Probability that `random_excerpts` draws each clip -> [number of clips], sum 1."""
-        chances = np.zeros(len(self.records))
-        kinds = {"real": real_fraction, "simulated": 1.0 - real_fraction}
-        for kind, share in kinds.items():
-            groups = list((self._groups[kind] or self._groups["real"] or self._groups["simulated"]).values())
-            weights = np.array([group.duration_s for group in groups]) ** (1.0 - balance)
-            for group, weight in zip(groups, weights / weights.sum(), strict=True):
-                chances[group.clips] += share * weight * group.chance
-        return chances
+        """Probability that `random_excerpts` draws each clip -> [number of clips], sum 1; not to be written to."""
+        key = (real_fraction, balance)
+        if key not in self._chances:
+            self._chances[key] = draw_chances(self.records, real_fraction, balance)
+        return self._chances[key]
 
     def frames(self, name: str, clips: NDArray[np.int64], within: NDArray[np.int64]) -> NDArray[Any]:
         """One feature at frames `within` of `clips`, both [n]; beyond a clip's ends as `random_excerpts` says."""
@@ -174,25 +162,6 @@ class ClipStore:
             if name in result:
                 silent = np.where(np.isnan(result[name]), np.nan, lane(name.removeprefix("true.")).minimum)
                 result[name] = np.where(outside, silent, result[name]).astype(np.float32)
-
-    def _grouped(self, kind: str) -> dict[str, _Group]:
-        members: dict[str, list[int]] = {}
-        for index, record in enumerate(self.records):
-            if record.kind == kind:
-                strongest = max(TECHNIQUES, key=lambda name: record.technique.get(name, 0.0))
-                members.setdefault(strongest, []).append(index)
-        groups = {}
-        for name, clips in sorted(members.items()):
-            durations = np.array([self.records[clip].duration_s for clip in clips])
-            groups[name] = _Group(np.array(clips), durations / durations.sum(), float(durations.sum()))
-        return groups
-
-    def _draw(self, rng: np.random.Generator, real_fraction: float, balance: float) -> int:
-        wanted = "real" if rng.random() < real_fraction else "simulated"
-        groups = list((self._groups[wanted] or self._groups["real"] or self._groups["simulated"]).values())
-        weights = np.array([group.duration_s for group in groups]) ** (1.0 - balance)
-        group = groups[int(rng.choice(len(groups), p=weights / weights.sum()))]
-        return int(rng.choice(group.clips, p=group.chance))
 
 
 def _checked_arrays(corpus: Corpus, record: ClipRecord) -> dict[str, NDArray[Any]]:

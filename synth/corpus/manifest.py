@@ -3,6 +3,7 @@
 Format revisions
 1  first: id, kind, collection, technique, label, split, family, licence, consent, attribution, duration_s, seed,
    sources, gains_db, sha256 (of the int16 audio)
+2  clips also have variant ("" in revision 1); the manifest also has recordings_sha256, one hash a split
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Kind = Literal["real", "simulated"]
 Split = Literal["train", "validation", "test"]
 
 FORMAT: Final = "stridor-corpus"
-REVISION: Final = 1
+REVISION: Final = 2
 MANIFEST_NAME: Final = "manifest.json"
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 REAL_SHARES: Final[Mapping[Split, float]] = {"test": 0.12, "validation": 0.08}  # the rest is for training
@@ -47,6 +48,7 @@ class ClipRecord:
     sources    file names inside the voices folder, several when short files were joined; empty for simulated clips
     gains_db   what was applied to each source's samples; a single one for a simulated clip
     sha256     of the clip's int16 audio, little endian
+    variant    how the clip differs from what was recorded (synth.corpus.variants); "" where it does not
     """
 
     id: str
@@ -64,6 +66,7 @@ class ClipRecord:
     sources: tuple[str, ...]
     gains_db: tuple[float, ...]
     sha256: str
+    variant: str = ""
 
     def __post_init__(self) -> None:
         if not _ID_PATTERN.fullmatch(self.id):
@@ -87,7 +90,8 @@ class ClipRecord:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> ClipRecord:
-        """Raises UserError for unknown or missing keys."""
+        """Raises UserError for unknown or missing keys. Without a variant, as in revision 1, it is the recording."""
+        values = {"variant": "", **values}
         names = {field.name for field in dataclasses.fields(cls)}
         if set(values) != names:
             wrong = ", ".join(sorted(set(values) ^ names))
@@ -121,11 +125,19 @@ class Corpus:
             raise UserError(f"The manifest {path} cannot be read.", remedy="Build the corpus again.") from fault
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise UserError(f"{path} is not a corpus manifest.", remedy="Name a folder that was built as a corpus.")
-        if set(stored) != {"format", "revision", "calibration_revision", "clips"}:
-            raise UserError(f"The manifest {path} has unknown or missing keys.", remedy="Build the corpus again.")
-        if (stored["revision"], stored["calibration_revision"]) != (REVISION, CALIBRATION_REVISION):
+        if (stored.get("revision"), stored.get("calibration_revision")) not in (
+            (1, CALIBRATION_REVISION),
+            (REVISION, CALIBRATION_REVISION),
+        ):
             raise UserError(f"The corpus {folder} is of another revision.", remedy="Build the corpus again.")
-        return cls(folder, (ClipRecord.from_json(values) for values in stored["clips"]))
+        is_first = stored["revision"] == 1
+        keys = {"format", "revision", "calibration_revision", "clips"} | (set() if is_first else {"recordings_sha256"})
+        if set(stored) != keys:
+            raise UserError(f"The manifest {path} has unknown or missing keys.", remedy="Build the corpus again.")
+        corpus = cls(folder, (ClipRecord.from_json(values) for values in stored["clips"]))
+        if not is_first and stored["recordings_sha256"] != corpus.recordings_sha256():
+            raise UserError(f"The splits in {path} are not those it was built with.", remedy="Build the corpus again.")
+        return corpus
 
     def save(self) -> None:
         """Write the manifest, all or nothing."""
@@ -133,9 +145,26 @@ class Corpus:
             "format": FORMAT,
             "revision": REVISION,
             "calibration_revision": CALIBRATION_REVISION,
+            "recordings_sha256": self.recordings_sha256(),
             "clips": [record.to_json() for record in self.records],
         }
         write_atomically(self.folder / MANIFEST_NAME, (json.dumps(stored, indent=1) + "\n").encode())
+
+    def recordings_sha256(self) -> dict[str, str]:
+        """What each split holds of recorded voice, as one hash: names of the recordings and the sound of the clips.
+
+        Simulated clips do not count, for a seed has one split for ever. Two corpora with the same hash of "test" hold
+        the same recordings back.
+        """
+        result = {}
+        for split in SPLITS:
+            lines = sorted(
+                f"{record.sha256} {' '.join(record.sources)}"
+                for record in self.records
+                if record.kind == "real" and record.split == split
+            )
+            result[split] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        return result
 
     def path(self, record: ClipRecord) -> Path:
         """Where the clip lies."""
@@ -151,6 +180,30 @@ class Corpus:
     def split(self, split: Split) -> list[ClipRecord]:
         """Records of one split, in manifest order."""
         return [record for record in self.records if record.split == split]
+
+
+def recorded_splits(folder: Path) -> dict[tuple[str, str], Split]:
+    """(collection, name) of every recording in the manifest of `folder`, of whatever revision -> its split.
+
+    Empty where nothing was built yet. Raises UserError where the manifest cannot be read, for then nobody knows any
+    more what was held out.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        return {}
+    try:
+        clips = json.loads(path.read_text(encoding="utf-8"))["clips"]
+        return {
+            (str(clip["collection"]), str(name)): clip["split"]
+            for clip in clips
+            if clip["kind"] == "real" and clip["split"] in SPLITS
+            for name in clip["sources"]
+        }
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise UserError(
+            f"The manifest {path} cannot be read, so its held-out split is not known.",
+            remedy="Restore it, or remove it to deal the splits anew.",
+        ) from fault
 
 
 def clip_path(folder: Path, clip_id: str) -> Path:
@@ -171,22 +224,26 @@ def unit_hash(text: str) -> float:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2.0**64
 
 
-def split_families(sources: Sequence[tuple[str, str, float]]) -> dict[str, Split]:
-    """Share out real sources, (family, label, duration_s) each, so that no family is torn apart. -> family -> split
+def split_families(
+    sources: Sequence[tuple[str, str, float]], known: Mapping[str, Split] | None = None
+) -> dict[str, Split]:
+    """Share out real sources, (family, group, duration_s) each, so that no family is torn apart. -> family -> split
 
-    Within each label the families stand in the order of their hash and fill test, then validation, then training by
-    duration; a family is taken only where at least half of it fits, and a label with one family stays in training.
+    Within each group (a label of a collection) the families stand in the order of their hash and fill test, then
+    validation, then training by duration; a family is taken only where at least half of it fits, and a group with one
+    family stays in training. Families in `known` keep the split they have: material that comes later fills up what is
+    missing and moves nothing.
     """
     duration_s: dict[str, float] = defaultdict(float)
-    label_of: dict[str, str] = {}
-    for family, label, seconds in sources:
+    group_of: dict[str, str] = {}
+    for family, group, seconds in sources:
         duration_s[family] += seconds
-        label_of.setdefault(family, label)
-    by_label: dict[str, list[str]] = defaultdict(list)
-    for family, label in label_of.items():
-        by_label[label].append(family)
-    result: dict[str, Split] = {}
-    for families in by_label.values():
+        group_of.setdefault(family, group)
+    by_group: dict[str, list[str]] = defaultdict(list)
+    for family, group in group_of.items():
+        by_group[group].append(family)
+    result: dict[str, Split] = {family: split for family, split in (known or {}).items() if family in group_of}
+    for families in by_group.values():
         _fill(sorted(families, key=unit_hash), duration_s, result)
     return result
 
@@ -195,6 +252,11 @@ def _fill(families: list[str], duration_s: Mapping[str, float], result: dict[str
     total_s = sum(duration_s[family] for family in families)
     left_s: dict[Split, float] = {split: share * total_s for split, share in REAL_SHARES.items()}
     for family in families:
+        if result.get(family, "train") != "train":
+            left_s[result[family]] -= duration_s[family]
+    for family in families:
+        if family in result:
+            continue
         fits: list[Split] = [split for split, seconds in left_s.items() if seconds >= 0.5 * duration_s[family]]
         split: Split = fits[0] if fits and len(families) > 1 else "train"
         if split != "train":

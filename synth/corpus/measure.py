@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.corpus.clip_file import Clip, audio_sha256, clip_from_arrays, read_arrays, to_float32, to_int16, write_clip
+from synth.corpus.cutting import PEAK_LIMIT, ClipPlan, render_clip
+from synth.corpus.labels import LABEL_MEANINGS
 from synth.corpus.manifest import ClipRecord, clip_path, split_of_seed
-from synth.corpus.real import LABEL_MEANINGS, PEAK_LIMIT, RealClip
 from synth.corpus.simulator import SimulatedClip, simulate_random
 from synth.errors import UserError
 from synth.features.analysis import analyse
@@ -30,15 +31,16 @@ _SINGS, _PULSES_SOUND, _LOWEST_AUDIBLE_HNR_DB = 0.5, 0.1, -10.0
 
 @dataclass(frozen=True, slots=True)
 class RealJob:
-    """Measure a recorded clip."""
+    """Read a recorded clip and measure it."""
 
     out_dir: Path
-    clip: RealClip
+    plan: ClipPlan
 
     @property
     def clip_id(self) -> str:
         """The clip's name in the corpus."""
-        return self.clip.id
+        number = self.plan.variant.number
+        return f"{self.plan.id}-v{number}" if number else self.plan.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +86,23 @@ def run_job(job: Job) -> ClipRecord:
 
 
 def _measure_real(job: RealJob) -> ClipRecord:
-    clip = job.clip
-    meaning = LABEL_MEANINGS[clip.source.label]
+    plan, source = job.plan, job.plan.source
+    meaning = LABEL_MEANINGS[source.label]
+    sound, gains_db = render_clip(plan)
+    audio = to_int16(sound)
     record = ClipRecord(
-        id=clip.id, kind="real", collection=clip.source.collection, technique=dict(meaning.technique),
-        label=clip.source.label, split=clip.split, family=clip.source.family, licence=clip.source.licence,
-        consent=clip.source.consent, attribution=clip.source.attribution,
-        duration_s=round(len(clip.audio) / SAMPLE_RATE_HZ, 4), seed=None, sources=clip.sources,
-        gains_db=tuple(round(gain_db, 3) for gain_db in clip.gains_db), sha256=audio_sha256(clip.audio),
+        id=job.clip_id, kind="real", collection=source.collection, technique=dict(meaning.technique),
+        label=source.label, split=plan.split, family=source.family, licence=source.licence,
+        consent=source.consent, attribution=source.attribution,
+        duration_s=round(len(audio) / SAMPLE_RATE_HZ, 4), seed=None, sources=plan.sources,
+        gains_db=tuple(round(gain_db, 3) for gain_db in gains_db), sha256=audio_sha256(audio),
+        variant=str(plan.variant),
     )
-    path = clip_path(job.out_dir, clip.id)
+    path = clip_path(job.out_dir, job.clip_id)
     if _stored_record(path) == record:
         return record
-    measured = _measured(clip.audio, None, meaning.technique, meaning.ingress)
-    write_clip(path, record.to_json(), clip.audio, measured)
+    measured = _measured(audio, None, meaning.technique, meaning.ingress)
+    write_clip(path, record.to_json(), audio, measured)
     return record
 
 

@@ -11,12 +11,13 @@ import pytest
 import soundfile
 
 from synth.corpus.build import BuildProgress, build_corpus, main, refresh_features, simulated_jobs
-from synth.corpus.check import bandwidth_hz, check_corpus
+from synth.corpus.check import check_corpus
 from synth.corpus.clip_file import audio_sha256, read_arrays, to_int16, write_clip
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import MANIFEST_NAME, ClipRecord, Corpus
 from synth.corpus.measure import SimulatedJob
 from synth.corpus.simulator import simulate_random
+from synth.corpus.survey import band_power, bandwidth_hz
 from synth.errors import Cancelled, UserError
 from synth.features.analysis import PHYSICAL_NAMES
 from synth.spec import ACOUSTIC_LANES, LANE_IDS, TECHNIQUES
@@ -230,4 +231,4 @@ def test_bandwidth_is_where_the_sound_ends(edge_hz: float) -> None:
     spectrum = np.fft.rfft(np.random.default_rng(0).normal(size=96_000))
     spectrum[int(edge_hz * 2.0) :] = 0.0
     audio = np.fft.irfft(spectrum).astype(np.float32)
-    assert bandwidth_hz(audio) == pytest.approx(edge_hz, abs=300.0)
+    assert bandwidth_hz(band_power(audio), 48_000) == pytest.approx(edge_hz, abs=300.0)
