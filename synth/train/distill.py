@@ -151,7 +151,7 @@ class DistillTask(nn.Module):
         """(sigma, middle, target), each [n]; all 0 where a slope is rehearsed."""
         sigma, middle, target = (torch.zeros(n, device=device) for _ in range(3))
         own = self._n_own(n)
-        rehearsed = round(_SHARES[1] * n) if self.known else 0
+        rehearsed = round(_SHARES[1 if own else 0] * n) if self.known else 0
         grids = [(self.n_steps, slice(0, own))] if own else []
         for index, n_steps in enumerate(self.known):
             first, last = (own + rehearsed * k // len(self.known) for k in (index, index + 1))

@@ -1,0 +1,351 @@
+"""Control refinement: the sampler learns to give what our ears will measure, not only what it was told once.
+
+Round by round: random lanes are sung by the network itself and measured by the ears; a reader learns what the ears say
+of latents; the network is moved so that the reader, listening to whole samplings from noise, hears what was asked.
+Distillation from the network as it was goes on beside it, so that it cannot please the reader by leaving the voice.
+After draft-and-correct training on a model's own samples (Black et al. 2023 and Clark et al. 2024 for images: rewards
+through the whole sampling); here the reward is a measurement, and it is measured anew every round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from synth.codec.weights import save_weights
+from synth.corpus.clip_file import write_atomically
+from synth.corpus.dataset import ClipStore
+from synth.corpus.manifest import Corpus
+from synth.diffusion.unet import Denoiser
+from synth.engine import CODEC_FILE, DENOISER_FILE, load_codec, load_denoiser
+from synth.spec.audio import WINDOW_FRAMES
+from synth.spec.lanes import TECHNIQUES, lane
+from synth.train.conditions import LANES, condition_tensor
+from synth.train.descent import Batch, resolve_device
+from synth.train.diffusion import Statistics, make_batch
+from synth.train.distill import DistillTask, Teacher, draw
+from synth.train.hearing import EDGE_FRAMES, HEARD_LANES, LANE_SCALE, Hearing, LaneReader
+from synth.train.latents import LatentStore
+from synth.train.loop import generator_of
+
+log = logging.getLogger(__name__)
+
+_NUMBERS_OF_STEPS = (8, 4, 4, 2, 2, 1)
+_POOL_FRAMES = 22
+_MOVED_CHANCE = 0.6
+_CONSTANT, _RAMP = 0.6, 0.25  # else a step
+_READER_RATE, _STUDENT_RATE = 1e-3, 1.5e-4
+_READER_BATCH, _CONTROL_BATCH = 128, 48
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """What is asked of the network, for n windows.
+
+    condition [n, T, CONDITION_DIM], f0_hz [n, T], lanes [n, T, HEARD_LANES] scaled, wanted [n, T] where it counts
+    """
+
+    condition: Tensor
+    f0_hz: Tensor
+    lanes: Tensor
+    wanted: Tensor
+
+    def rows(self, index: Tensor) -> Requests:
+        """Some of them."""
+        return Requests(self.condition[index], self.f0_hz[index], self.lanes[index], self.wanted[index])
+
+
+def _shapes(generator: torch.Generator, n: int, n_frames: int) -> Tensor:
+    """Ways from 0 to 1 in time, [n, n_frames]: held at 0, a ramp, or a step somewhere."""
+    device = generator.device
+    kind = torch.rand((n, 1), generator=generator, device=device)
+    x = torch.linspace(0, 1, n_frames, device=device)[None].expand(n, -1)
+    step = (x > 0.25 + 0.5 * torch.rand((n, 1), generator=generator, device=device)).float()
+    return torch.where(kind < _CONSTANT, torch.zeros_like(x), torch.where(kind < _CONSTANT + _RAMP, x, step))
+
+
+def _travel(generator: torch.Generator, n: int, low: float, high: float) -> Tensor:
+    """Random lane values between `low` and `high`, constant, gliding or stepping, [n, T]."""
+    ends = low + (high - low) * torch.rand((n, 2), generator=generator, device=generator.device)
+    way = _shapes(generator, n, WINDOW_FRAMES)
+    return ends[:, :1] * (1 - way) + ends[:, 1:] * way
+
+
+def random_requests(statistics: Statistics, generator: torch.Generator, n: int) -> Requests:
+    """Lanes over their whole ranges, many at once, under pure techniques and mixtures, as the product would ask."""
+    device = generator.device
+
+    def chance(probability: float) -> Tensor:
+        return torch.rand((n, 1), generator=generator, device=device) < probability
+
+    lanes = torch.zeros((n, WINDOW_FRAMES, len(LANES)), device=device)
+    for index, name in enumerate(LANES):
+        spec = lane(name)
+        moved = _travel(generator, n, spec.minimum, spec.maximum)
+        resting = torch.full_like(moved, spec.default)
+        lanes[..., index] = torch.where(chance(_MOVED_CHANCE), moved, resting)
+    note = torch.where(chance(0.75), _travel(generator, n, 43.0, 71.0), _travel(generator, n, 31.0, 86.0))
+    lanes[..., LANES.index("pitch")] = note
+    lanes[..., LANES.index("ingress")] = 0.0
+    # Sometimes the voice begins or ends inside the window.
+    frames = torch.arange(WINDOW_FRAMES, device=device)[None]
+    first = torch.randint(10, 50, (n, 1), generator=generator, device=device)
+    presence = torch.where(chance(0.12), (frames >= first).float(), torch.ones((n, WINDOW_FRAMES), device=device))
+    lanes[..., LANES.index("presence")] = presence
+    loudness = LANES.index("loudness")
+    lanes[..., loudness] = torch.where(chance(0.6), _travel(generator, n, -45.0, -12.0), lanes[..., loudness])
+
+    a, b = (torch.randint(len(TECHNIQUES), (n,), generator=generator, device=device) for _ in range(2))
+    mixture = torch.rand((n, 1), generator=generator, device=device)
+    share = torch.where(chance(0.7), torch.ones_like(mixture), mixture)
+    one_hot = torch.nn.functional.one_hot
+    technique = share * one_hot(a, len(TECHNIQUES)) + (1 - share) * one_hot(b, len(TECHNIQUES))
+    middle = np.asarray(statistics.timbre.mean, dtype=np.float32)
+    typical = [statistics.technique_timbre.get(name, middle) for name in TECHNIQUES]
+    known = torch.from_numpy(np.stack(typical)).to(device)
+    timbre = technique @ known.float()
+    spread = known.new_tensor(statistics.timbre.std)
+    timbre = timbre + 0.3 * spread * torch.randn(timbre.shape, generator=generator, device=device)
+    technique = torch.where(chance(0.1), torch.nan, technique)
+    over_time = (n, WINDOW_FRAMES, -1)
+    condition = condition_tensor(
+        lanes, timbre[:, None].expand(*over_time), technique[:, None].expand(*over_time), statistics.timbre
+    )
+    scale = torch.tensor([LANE_SCALE[name] for name in HEARD_LANES], device=device)
+    asked = torch.stack([lanes[..., LANES.index(name)] for name in HEARD_LANES], dim=-1) / scale
+    wanted = torch.zeros_like(presence)
+    wanted[:, EDGE_FRAMES:-EDGE_FRAMES] = 1.0
+    settled = torch.nn.functional.avg_pool1d(presence[:, None], 17, 1, 8)[:, 0] > 0.99
+    return Requests(condition, 440.0 * 2.0 ** ((note - 69.0) / 12.0), asked, wanted * settled)
+
+
+def pooled(values: Tensor, weight: Tensor) -> Tensor:
+    """Means over stretches of _POOL_FRAMES: values [B, T, L], weight [B, T, 1 or L] -> [B, stretches, L], NaN if empty.
+
+    Ears and singers alike are held to a lane over a fifth of a second, not over every frame.
+    """
+    n_frames = values.shape[1] // _POOL_FRAMES * _POOL_FRAMES
+    total = (values * weight)[:, :n_frames].unflatten(1, (-1, _POOL_FRAMES)).sum(2)
+    count = weight.expand_as(values)[:, :n_frames].unflatten(1, (-1, _POOL_FRAMES)).sum(2)
+    return torch.where(count > 0.5 * _POOL_FRAMES, total / count.clamp(min=1.0), torch.nan)
+
+
+def masked_distance(made: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute error where `wanted` is a number, `weight` [L] per lane; errors under 0.05 count less."""
+    good = torch.isfinite(wanted) & torch.isfinite(made)
+    error = torch.nn.functional.smooth_l1_loss(
+        torch.where(good, made, 0.0), torch.where(good, wanted, 0.0), reduction="none", beta=0.05
+    )
+    return (error * weight * good).sum() / good.sum().clamp(min=1)
+
+
+class ControlRun:
+    """Everything a refinement holds on to: network, reader, ears, corpus."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        statistics: Statistics,
+        latents: LatentStore,
+        hearing: Hearing,
+        *,
+        weight: float,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        self.device = latents.device
+        self.statistics, self.latents, self.hearing = statistics, latents, hearing
+        self.weight, self.batch_size = weight, batch_size
+        known = tuple(sorted(set(_NUMBERS_OF_STEPS), reverse=True))
+        self.task = DistillTask(denoiser, Teacher(denoiser, {}, jumps=True), 0, known, 1.0).to(self.device)
+        self.reader = LaneReader(denoiser.config.latent_dim).to(self.device)
+        self.reader_optimizer = torch.optim.AdamW(self.reader.parameters(), lr=_READER_RATE, weight_decay=1e-2)
+        self.optimizer = torch.optim.AdamW(self.task.student.parameters(), lr=_STUDENT_RATE, betas=(0.9, 0.98))
+        self.rng = np.random.default_rng(seed)
+        self.lane_weight = torch.ones(len(HEARD_LANES), device=self.device)
+        self._mean = torch.from_numpy(statistics.mean).to(self.device)
+        self._std = torch.from_numpy(statistics.std).to(self.device)
+
+    def listen(self, n: int, n_steps: int) -> tuple[Requests, Tensor, Tensor]:
+        """Draw n windows and measure them -> (what was asked, scaled latents, measured lanes)."""
+        generator = generator_of(self.rng, self.device)
+        requests = random_requests(self.statistics, generator, n)
+        noise = torch.randn((n, WINDOW_FRAMES, len(self._mean)), generator=generator, device=self.device)
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16):
+            chunks = zip(requests.condition.split(512), noise.split(512), strict=True)
+            drawn = torch.cat([draw(self.task.student, c, z, n_steps).float() for c, z in chunks])
+        return requests, drawn, self.hearing.lanes(drawn * self._std + self._mean, requests.f0_hz)
+
+    def report(self, requests: Requests, measured: Tensor) -> dict[str, dict[str, float]]:
+        """Slope, correlation and mean absolute error of every lane, over stretches of a fifth of a second."""
+        figures = {}
+        good = requests.wanted[..., None] * torch.isfinite(measured)
+        asked, heard = pooled(requests.lanes, good), pooled(torch.nan_to_num(measured), good)
+        for index, name in enumerate(HEARD_LANES):
+            x, y = asked[..., index].flatten(), heard[..., index].flatten()
+            both = torch.isfinite(x) & torch.isfinite(y)
+            x, y = x[both].double().cpu().numpy(), y[both].double().cpu().numpy()
+            slope, correlation = np.polyfit(x, y, 1)[0], np.corrcoef(x, y)[0, 1]
+            error = float(np.abs(x - y).mean())
+            figures[name] = {"slope": float(slope), "correlation": float(correlation), "error": error}
+        return figures
+
+    def teach_reader(self, drawn: Tensor, f0_hz: Tensor, measured: Tensor, n_steps: int) -> dict[str, float]:
+        """Fit the reader to what the ears said of drawn latents -> share of variance it explains, lane by lane.
+
+        A tenth is kept apart for that figure; lanes it cannot read are weighted down when the network is moved.
+        """
+        n_kept = max(len(drawn) // 10, 8)
+        self.reader.train()
+        for step in range(n_steps):
+            rate = min(1.0, (step + 1) / 50) * (1.0 - 0.9 * step / n_steps) * _READER_RATE
+            for group in self.reader_optimizer.param_groups:
+                group["lr"] = rate
+            rows = torch.from_numpy(self.rng.integers(n_kept, len(drawn), _READER_BATCH)).to(self.device)
+            noisy = drawn[rows] + 0.02 * torch.randn_like(drawn[rows])
+            with torch.autocast(self.device.type, torch.bfloat16):
+                read = self.reader(noisy, f0_hz[rows]).float()
+            loss = masked_distance(read, measured[rows], torch.ones_like(self.lane_weight))
+            self.reader_optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.reader.parameters(), 1.0)
+            self.reader_optimizer.step()
+        self.reader.eval()
+        explained = {}
+        with torch.no_grad():
+            good = torch.isfinite(measured[:n_kept]).float()
+            read = pooled(self.reader(drawn[:n_kept], f0_hz[:n_kept]).float(), good)
+            heard = pooled(torch.nan_to_num(measured[:n_kept]), good)
+        for index, name in enumerate(HEARD_LANES):
+            y, x = heard[..., index], read[..., index]
+            both = torch.isfinite(y) & torch.isfinite(x)
+            residual = (y - x)[both].var() / y[both].var().clamp(min=1e-6)
+            explained[name] = float(1.0 - residual)
+            self.lane_weight[index] = max(explained[name], 0.0) ** 2
+        return explained
+
+    def move_network(self, n_steps: int, warm_steps: int = 20) -> dict[str, float]:
+        """Move the network for `n_steps` steps -> mean losses."""
+        self.task.train()
+        control_sum = torch.zeros((), device=self.device)
+        keep_sum = torch.zeros((), device=self.device)
+        for step in range(n_steps):
+            for group in self.optimizer.param_groups:
+                group["lr"] = _STUDENT_RATE * min(1.0, (step + 1) / warm_steps) * (1.0 - 0.8 * step / n_steps)
+            generator = generator_of(self.rng, self.device)
+            requests = random_requests(self.statistics, generator, _CONTROL_BATCH)
+            noise = torch.randn(
+                (_CONTROL_BATCH, WINDOW_FRAMES, len(self._mean)), generator=generator, device=self.device
+            )
+            with torch.autocast(self.device.type, torch.bfloat16):
+                drawn = draw(self.task.student, requests.condition, noise, int(self.rng.choice(_NUMBERS_OF_STEPS)))
+                read = self.reader(drawn, requests.f0_hz).float()
+            wanted = requests.wanted[..., None]
+            control = masked_distance(
+                pooled(read, wanted), pooled(requests.lanes, wanted), self.lane_weight
+            )
+            kept, _ = self.task(self._corpus_batch())
+            self.optimizer.zero_grad(set_to_none=True)
+            (self.weight * control + kept).backward()
+            nn.utils.clip_grad_norm_(self.task.student.parameters(), 1.0)
+            self.optimizer.step()
+            control_sum += control.detach()
+            keep_sum += kept.detach()
+        self.task.eval()
+        return {"control": float(control_sum) / n_steps, "kept": float(keep_sum) / n_steps}
+
+    def _corpus_batch(self) -> Batch:
+        return make_batch(
+            self.latents, self.statistics, self.rng, batch_size=self.batch_size,
+            frame_multiple=self.task.student.config.frame_multiple, short=False,
+        )  # fmt: skip
+
+
+def refine(
+    corpus_dir: Path,
+    weights_dir: Path,
+    run_dir: Path,
+    *,
+    minutes: float,
+    device: str = "auto",
+    n_workers: int = 2,
+    n_windows: int = 3_000,
+    network_steps: int = 250,
+    reader_steps: int = 600,
+    weight: float = 0.3,
+    batch_size: int = 128,
+    seed: int = 0,
+) -> Denoiser:
+    """Refine the denoiser in `weights_dir`, round by round until the time is over; each round leaves its weights in
+    `run_dir`/round-N and its figures in control.json. The last round's weights are in `run_dir` itself."""
+    place = resolve_device(device)
+    denoiser, stored = load_denoiser(weights_dir / DENOISER_FILE)
+    codec = load_codec(weights_dir / CODEC_FILE).to(place)
+    latents = LatentStore(ClipStore(Corpus.open(corpus_dir), "train"), codec)
+    statistics = Statistics.from_config(stored)
+    torch.manual_seed(seed)
+    hearing = Hearing.start(codec, n_workers)
+    run = ControlRun(
+        denoiser.to(place), statistics, latents, hearing, weight=weight, batch_size=batch_size, seed=seed
+    )
+    started_s = time.monotonic()
+    rounds: list[dict[str, object]] = []
+    heard: list[tuple[Tensor, Tensor, Tensor]] = []
+    try:
+        while True:
+            requests, drawn, measured = run.listen(n_windows, (4, 2, 8, 1)[len(rounds) % 4])
+            figures = run.report(requests, measured)
+            rounds.append({"round": len(rounds), "seconds": time.monotonic() - started_s, "lanes": figures})
+            log.info("round %d: %s", len(rounds) - 1, json.dumps(figures))
+            if time.monotonic() - started_s > minutes * 60:
+                break
+            heard = [*heard[-2:], (drawn, requests.f0_hz, measured)]
+            joined = [torch.cat(parts) for parts in zip(*heard, strict=True)]
+            explained = run.teach_reader(joined[0], joined[1], joined[2], reader_steps)
+            losses = run.move_network(network_steps)
+            rounds[-1] |= {"reader_explains": explained} | losses
+            log.info("reader explains %s; %s", json.dumps(explained), json.dumps(losses))
+            folder = run_dir / f"round-{len(rounds)}"
+            stored["control"] = {"rounds": len(rounds), "weight": weight, "steps_a_round": network_steps}
+            for place_dir in (folder, run_dir):
+                place_dir.mkdir(parents=True, exist_ok=True)
+                save_weights(place_dir / DENOISER_FILE, run.task.student, "denoiser", stored)
+            write_atomically(run_dir / "control.json", json.dumps(rounds, indent=1).encode())
+    finally:
+        hearing.close()
+    write_atomically(run_dir / "control.json", json.dumps(rounds, indent=1).encode())
+    return run.task.student
+
+
+def main() -> None:
+    """`python -m synth.train.control --corpus DIR --weights DIR --run DIR --minutes N`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True, help="folder of codec and distilled denoiser")
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--workers", type=int, default=2, help="processes that listen")
+    parser.add_argument("--windows", type=int, default=3_000, help="listened to each round")
+    parser.add_argument("--steps", type=int, default=250, help="of the network, each round")
+    parser.add_argument("--weight", type=float, default=0.3)
+    parser.add_argument("--batch", type=int, default=128)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    refine(
+        arguments.corpus, arguments.weights, arguments.run,
+        minutes=arguments.minutes, device=arguments.device, n_workers=arguments.workers, n_windows=arguments.windows,
+        network_steps=arguments.steps, weight=arguments.weight, batch_size=arguments.batch,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
