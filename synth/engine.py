@@ -56,7 +56,7 @@ class Quality(StrEnum):
 _SILENT_TEMPERATURE = 0.3
 _FULL_NOISE_PRESENCE = 0.5
 
-# No guidance here: the shipped denoiser has it distilled in (synth.train.guidance); a plan may add more.
+# No guidance here: the shipped denoiser has it distilled in (synth.train.distill); a plan may add more.
 PLANS = MappingProxyType(
     {
         Quality.LIVE: SamplingPlan(n_steps=2),
@@ -69,7 +69,7 @@ PLANS = MappingProxyType(
 def load_codec(path: Path) -> Codec:
     """The codec stored at `path`, ready for use on the CPU. UserError when it cannot be read."""
     config = read_config(path, "codec")
-    codec = Codec(CodecConfig(**config["codec"]))
+    codec = Codec(CodecConfig.from_stored(config["codec"]))
     load_weights(path, codec)
     return codec.eval().requires_grad_(False)
 

@@ -26,6 +26,8 @@ _ROUGH_WANDER_HZ = 9.0
 _ROUGH_WANDER_RAD = 1.1
 _JITTER_KNOT_HZ = 480.0
 _DRIFT_KNOT_HZ = 5.0
+# Drift and false folds (up to 150 Hz) are computed every so many samples and joined by straight lines.
+_KNOT_SAMPLES = 16
 _PULSE_HALF_TAPS = 12
 _PULSE_PHASES = 64
 MAX_F0_HZ = 2_200.0
@@ -130,18 +132,21 @@ def modulation(seed: int, t_s: Float64Array, depth: Float64Array, rate_hz: Float
     return gain / np.exp(strength**2 * 0.5)
 
 
+def _drift_cycles(
+    knots: NDArray[np.int64], positions: Float64Array, frames: ExcitationFrames, seed: int, amount: float
+) -> Float64Array:
+    """How far `amount` of the frames' slow drift moves the phase at the knots, in cycles -> like `knots`."""
+    f0 = _interpolate(frames.f0_hz, positions)
+    cents = _interpolate(frames.drift_cents, positions) * amount
+    # Phase modulation of rms d cycles at about w Hz moves F0 by about 2 pi w d Hz rms.
+    cycles = f0 * cents * (np.log(2) / 1200) / (2 * np.pi * 0.36 * _DRIFT_KNOT_HZ)
+    return cycles * smooth(seed, Stream.DRIFT, knots / SAMPLE_RATE_HZ, _DRIFT_KNOT_HZ)
+
+
 def _pulse_train(
-    phase: Float64Array, first_sample: int, frames: ExcitationFrames, first_frame: int, seed: int, drift_amount: float
+    phase: Float64Array, first_sample: int, frames: ExcitationFrames, first_frame: int, seed: int
 ) -> Float32Array:
     n_samples = len(phase)
-    t_s = (first_sample + np.arange(n_samples)) / SAMPLE_RATE_HZ
-    positions = _frame_positions(first_sample, n_samples, first_frame)
-    if drift_amount > 0:
-        f0 = _interpolate(frames.f0_hz, positions)
-        cents = _interpolate(frames.drift_cents, positions) * drift_amount
-        # Phase modulation of rms d cycles at about w Hz moves F0 by about 2 pi w d Hz rms.
-        cycles = f0 * cents * (np.log(2) / 1200) / (2 * np.pi * 0.36 * _DRIFT_KNOT_HZ)
-        phase = phase + cycles * smooth(seed, Stream.DRIFT, t_s, _DRIFT_KNOT_HZ)
     cycle = np.floor(phase)
     crossing = np.flatnonzero((np.diff(cycle) != 0) & (np.diff(phase) != 0)) + 1
     step = phase[crossing] - phase[crossing - 1]
@@ -195,6 +200,53 @@ def _render_pulses(
     return np.bincount(index[inside], weights=shapes[inside], minlength=n_samples).astype(np.float32)
 
 
+def glottal_gate(phase: Float64Array) -> Float32Array:
+    """Cosine of the phase in cycles: 1 at the pulses, -1 between them -> like `phase`."""
+    return np.cos(np.float32(2 * np.pi) * (phase % 1.0).astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class VoicedSource:
+    """What the folds do, [n_samples] each: their pulses, the false folds' gain, and the cosine of the phase."""
+
+    pulses: Float32Array
+    gain: Float32Array
+    gate: Float32Array
+
+
+def voiced_source(
+    phase: Float64Array,
+    first_sample: int,
+    frames: ExcitationFrames,
+    first_frame: int,
+    *,
+    seed: int,
+    drift_amount: float = 0.0,
+) -> VoicedSource:
+    """Everything of `excitation` but the noise itself; the pulses carry the gain already."""
+    n_samples = len(phase)
+    knots = _knots(first_sample, n_samples)
+    samples = first_sample + np.arange(n_samples)
+    knot_positions = (knots + 0.5) / HOP_SAMPLES - 0.5 - first_frame
+    if drift_amount > 0:
+        cycles = _drift_cycles(knots, knot_positions, frames, seed, drift_amount)
+        phase = phase + np.interp(samples, knots, cycles)
+    pulses = _pulse_train(phase, first_sample, frames, first_frame, seed)
+    depth = _interpolate(frames.roughness_depth, knot_positions)
+    gain = np.ones(n_samples, dtype=np.float32)
+    if depth.max(initial=0.0) > 0.0:
+        rate = np.clip(_interpolate(frames.roughness_rate_hz, knot_positions), _ROUGH_RATES_HZ[0], _ROUGH_RATES_HZ[-1])
+        folds = modulation(seed, knots / SAMPLE_RATE_HZ, depth, rate)
+        gain = np.interp(samples, knots, folds).astype(np.float32)
+        pulses = pulses * gain
+    return VoicedSource(pulses, gain, glottal_gate(phase))
+
+
+def _knots(first_sample: int, n_samples: int) -> NDArray[np.int64]:
+    """The absolute grid on which slow things are computed, covering the samples asked for."""
+    return np.arange(first_sample // _KNOT_SAMPLES, (first_sample + n_samples) // _KNOT_SAMPLES + 2) * _KNOT_SAMPLES
+
+
 def excitation(
     phase: Float64Array,
     first_sample: int,
@@ -204,21 +256,15 @@ def excitation(
     seed: int,
     drift_amount: float = 0.0,
 ) -> Float32Array:
-    """Pulses and noise, both near unit power and carrying the false folds' modulation -> [2, n_samples].
+    """Pulses, noise and gated noise, all carrying the false folds' modulation -> [3, n_samples].
+
+    Pulses and noise are near unit power; the third is the noise times the cosine of the phase, which is highest at
+    the pulses: added to the noise it gathers the breath around the closures, subtracted it fills between them.
 
     phase          cycles at the samples from absolute sample `first_sample` on
     frames         parameters whose element 0 is absolute frame `first_frame`
     drift_amount   0..1 of the frames' drift that is applied; 0 leaves the pitch exact
     """
-    n_samples = len(phase)
-    pulses = _pulse_train(phase, first_sample, frames, first_frame, seed, drift_amount)
-    noise = normal(seed, Stream.ASPIRATION, first_sample, n_samples)
-    positions = _frame_positions(first_sample, n_samples, first_frame)[::4]
-    t_s = (first_sample + np.arange(0, n_samples, 4)) / SAMPLE_RATE_HZ
-    depth = _interpolate(frames.roughness_depth, positions)
-    if depth.max(initial=0.0) > 0.0:
-        rate = np.clip(_interpolate(frames.roughness_rate_hz, positions), _ROUGH_RATES_HZ[0], _ROUGH_RATES_HZ[-1])
-        gain = np.repeat(modulation(seed, t_s, depth, rate), 4)[:n_samples].astype(np.float32)
-        pulses = pulses * gain
-        noise = noise * gain
-    return np.stack([pulses, noise])
+    source = voiced_source(phase, first_sample, frames, first_frame, seed=seed, drift_amount=drift_amount)
+    noise = normal(seed, Stream.ASPIRATION, first_sample, len(phase)) * source.gain
+    return np.stack([source.pulses, noise, noise * source.gate])

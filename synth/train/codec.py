@@ -1,132 +1,282 @@
 """Training the codec: audio -> latents -> audio, with the pitch and the explicit excitation given.
 
-Read from the top: a batch is audio with its measured features; the encoder compresses it; the decoder filters an
-excitation built from the measured F0 and irregularity; spectra and harmonicity are compared.
+Read from the top: a batch is audio with its measured features, cut out of a store on the device; the encoder
+compresses it; the decoder filters an excitation built from the measured F0 and irregularity; spectra, band levels,
+their modulation and harmonicity are compared. That is the first stage; in the second, discriminators join in.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synth.codec.excitation import ExcitationFrames, excitation, free_phase
-from synth.codec.layout import EXPLICIT, EXPLICIT_NAMES, compress_explicit
 from synth.codec.model import Codec, CodecConfig, scaled_log_f0
-from synth.codec.weights import save_weights
-from synth.corpus.dataset import ClipStore
+from synth.codec.weights import load_weights, read_config, save_weights
+from synth.corpus.clip_file import write_atomically
+from synth.corpus.dataset import AUGMENT_RANGE_DB, ClipStore
 from synth.corpus.manifest import Corpus
-from synth.train.loop import LoopConfig, LoopReport, describe, train
-from synth.train.losses import MultiResolutionSpectralLoss, hnr_loss
+from synth.train.adversarial import Discriminators, play
+from synth.train.checkpoint import load_average
+from synth.train.codec_inputs import encoder_features, encoder_inputs, excitation_frames, explicit_inputs
+from synth.train.codec_inputs import explicit_latents as explicit_latents
+from synth.train.descent import resolve_device
+from synth.train.device_store import DeviceStore
+from synth.train.loop import BEST_FILE, VALIDATION, LoopConfig, LoopReport, describe, train
+from synth.train.losses import BandLosses, MultiResolutionSpectralLoss, hnr_loss, ripple_loss
 
+__all__ = ["CodecTask", "encoder_features", "excitation_frames", "explicit_latents", "make_batch", "train_codec"]
 log = logging.getLogger(__name__)
 
 Batch = dict[str, Tensor]
-EXCERPT_FRAMES = 64
-BATCH_SIZE = 12
+EXCERPT_FRAMES = 100
 REAL_FRACTION = 0.6
-_HNR_WEIGHT = 0.25
-_PRIOR_WEIGHT = 0.005
+BATCH_SIZE = {"cpu": 12, "cuda": 64}
+ADVERSARIAL_SHARE = 0.45  # of the time box
+_ADVERSARIAL_RATE = 0.3  # of the first stage's learning rate
+_ADVERSARIAL_EXCERPTS = 32  # of a batch: discriminators are dear
+_WEIGHTS = {
+    "spectral": 1.0, "mel": 0.5, "mel_100ms": 1.0, "modulation": 0.3, "hnr": 0.1, "prior": 0.005, "ripple": 0.05,
+    "fooling": 0.05, "matching": 1.0, "judge": 1.0,
+}  # fmt: skip
 _EXPLICIT_NOISE = 0.05
+_F0_SHIFT_SEMITONES = 9.0
+_F0_SHIFTED, _F0_DROPPED = 0.7, 0.1
+_VALIDATION_BATCHES = 3
+_VALIDATION_SIZE = 24
+# What discriminators add is not in the distances: so much of them may be lost for it.
+_TOLERATED_LOSS = 1.03
 
 
-def encoder_features(arrays: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
-    """Measured features beside the log-mel spectrum -> [..., n_frames, ENCODER_FEATURES]."""
-    voiced = arrays["voiced"].astype(np.float32)
-    log_f0 = np.log(np.clip(arrays["f0_hz"], 15.0, 2500.0) / 200.0) * voiced
-    hnr = np.clip(np.nan_to_num(arrays["phys.hnr_db"], nan=-5.0), -12.0, 30.0) / 10.0
-    level = (np.nan_to_num(arrays["phys.loudness_db"], nan=-100.0) + 40.0) / 20.0
-    rough = np.nan_to_num(arrays["phys.roughness_depth"]) * 2.0
-    return np.stack([log_f0, voiced, hnr, level, rough], axis=-1).astype(np.float32)
-
-
-def explicit_latents(arrays: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
-    """The explicit channels in latent units -> [..., n_explicit, n_frames]; quiet frames get none of them."""
-    silent = np.nan_to_num(arrays["lane.presence"]) < 0.02
-    physical = {}
-    for channel in EXPLICIT:
-        values = np.asarray(arrays[f"phys.{channel.name}"], dtype=np.float32)
-        physical[channel.name] = np.where(silent & (channel.name != "roughness_rate_hz"), channel.minimum, values)
-    physical["roughness_rate_hz"] = np.nan_to_num(physical["roughness_rate_hz"], nan=70.0)
-    return compress_explicit(physical)
-
-
-def excitation_frames(f0_hz: NDArray[np.float32], explicit: dict[str, NDArray[np.float32]]) -> ExcitationFrames:
-    """F0 and expanded explicit parameters, each [n_frames], as the excitation takes them."""
-    return ExcitationFrames(f0_hz, **{name: explicit[name] for name in EXPLICIT_NAMES})
-
-
-def make_batch(store: ClipStore, rng: np.random.Generator) -> Batch:
-    """Draw excerpts and build their excitation, all a function of `rng`."""
-    arrays = store.random_excerpts(rng, BATCH_SIZE, EXCERPT_FRAMES, real_fraction=REAL_FRACTION)
-    latents = explicit_latents(arrays)
-    excitations = []
-    for index in range(BATCH_SIZE):
-        physical = {c.name: c.expand(latents[index, row]) for row, c in enumerate(EXPLICIT)}
-        frames = excitation_frames(arrays["f0_hz"][index], physical)
-        phase = free_phase(arrays["f0_hz"][index], float(rng.random()))
-        excitations.append(excitation(phase, 0, frames, 0, seed=int(rng.integers(2**31))))
-    singing = (np.nan_to_num(arrays["lane.presence"]) > 0.5) & np.isfinite(arrays["phys.hnr_db"])
+def make_batch(
+    store: DeviceStore, step: int, n: int, *, real_fraction: float = REAL_FRACTION, augment_db: float = AUGMENT_RANGE_DB
+) -> Batch:
+    """Excerpts of a store with their excitation, as CodecTask takes them; a function of (the store's seed, step)."""
+    drawn = store.random_excerpts(
+        step, n, EXCERPT_FRAMES, real_fraction=real_fraction, augment_db=augment_db, with_excitation=True
+    )
+    hnr_db = drawn["phys.hnr_db"]
+    singing = (torch.nan_to_num(drawn["lane.presence"]) > 0.5) & torch.isfinite(hnr_db)
     return {
-        "audio": torch.from_numpy(arrays["audio"]),
-        "features": torch.from_numpy(encoder_features(arrays)),
-        "explicit": torch.from_numpy(latents.transpose(0, 2, 1).copy()),
-        "f0_hz": torch.from_numpy(arrays["f0_hz"].astype(np.float32)),
-        "excitation": torch.from_numpy(np.stack(excitations)),
-        "hnr_db": torch.from_numpy(np.nan_to_num(arrays["phys.hnr_db"]).astype(np.float32)),
-        "singing": torch.from_numpy(singing.astype(np.float32)),
+        "audio": drawn["audio"],
+        "features": encoder_inputs(drawn),
+        "explicit": explicit_inputs(drawn),
+        "f0_hz": drawn["f0_hz"],
+        "excitation": drawn["excitation"],
+        "hnr_db": torch.nan_to_num(hnr_db),
+        "singing": singing.float(),
     }
 
 
-class CodecTask(nn.Module):
-    """The codec and what it is judged by, so that the loop sees one module."""
+class HeldOutBatches:
+    """Batches a task is validated on. Copies of the task share them."""
 
-    def __init__(self, codec: Codec, *, use_bf16: bool = True) -> None:
+    def __init__(self, batches: list[Batch]) -> None:
+        self._batches = batches
+
+    def __iter__(self) -> Iterator[Batch]:
+        return iter(self._batches)
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> HeldOutBatches:
+        return self
+
+
+class CodecTask(nn.Module):
+    """The codec and what it is judged by, so that the loop sees one module.
+
+    adversarial   discriminators are trained beside the codec, which is asked to fool them
+    held_out      what `validate` measures; empty: it measures nothing
+    """
+
+    not_averaged = ("discriminators",)
+
+    def __init__(
+        self,
+        codec: Codec,
+        *,
+        use_bf16: bool = True,
+        adversarial: bool = False,
+        held_out: HeldOutBatches | None = None,
+    ) -> None:
         super().__init__()
         self.codec = codec
         self.spectral = MultiResolutionSpectralLoss()
+        self.bands = BandLosses()
+        self.discriminators = Discriminators() if adversarial else None
         self.use_bf16 = use_bf16
+        self.held_out = held_out or HeldOutBatches([])
 
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """-> (loss, figures)."""
+    def parameters_for_optimizer(self) -> list[dict[str, Any]]:
+        """The discriminators forget faster and are clipped on their own."""
+        groups: list[dict[str, Any]] = [{"params": list(self.codec.parameters()), "apart": False}]
+        if self.discriminators is not None:
+            own = list(self.discriminators.parameters())
+            groups.append({"params": own, "betas": (0.5, 0.9), "weight_decay": 0.0, "apart": True})
+        return groups
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """-> (loss, figures on the device)."""
         audio = batch["audio"]
         with torch.autocast(audio.device.type, torch.bfloat16, enabled=self.use_bf16):
             mean = self.codec.encoder(audio, batch["features"]).float()
             noisy = mean + self.codec.config.posterior_std * torch.randn_like(mean)
             explicit = batch["explicit"] + _EXPLICIT_NOISE * torch.randn_like(batch["explicit"])
-            gains = self.codec.decoder.filters(torch.cat([noisy, explicit], -1), scaled_log_f0(batch["f0_hz"]))
-        made = self.codec.decoder.synthesise(gains, batch["excitation"])
-        spectral = self.spectral(made, audio)
-        harmonicity = hnr_loss(gains, batch["hnr_db"], batch["singing"])
-        prior = 0.5 * mean.square().mean()
-        loss = spectral + _HNR_WEIGHT * harmonicity + _PRIOR_WEIGHT * prior
-        parts = {"spectral": spectral, "hnr": harmonicity, "prior": prior}
-        return loss, {name: float(part.detach()) for name, part in parts.items()}
+            log_f0 = bent_log_f0(batch["f0_hz"])
+            gains, gates = self.codec.decoder.controls(torch.cat([noisy, explicit], -1), log_f0)
+        made = self.codec.decoder.synthesise(gains, batch["excitation"], gates)
+        figures = self._distances(made, audio)
+        figures["hnr"] = hnr_loss(gains, batch["hnr_db"], batch["singing"])
+        figures["ripple"] = ripple_loss(gains, batch["f0_hz"])
+        figures["prior"] = 0.5 * mean.square().mean()
+        if self.discriminators is not None:
+            figures |= self._game(made[:_ADVERSARIAL_EXCERPTS], audio[:_ADVERSARIAL_EXCERPTS])
+        loss = torch.stack([_WEIGHTS[name] * part for name, part in figures.items()]).sum()
+        return loss, {name: part.detach() for name, part in figures.items()}
+
+    def _distances(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        return {"spectral": self.spectral(made, wanted), **self.bands(made, wanted)}
+
+    def _game(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        assert self.discriminators is not None
+        with torch.autocast(made.device.type, torch.bfloat16, enabled=self.use_bf16):
+            game = play(self.discriminators, made, wanted)
+        return {"judge": game.judge, "fooling": game.fooling, "matching": game.matching}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Distances on the held-out batches, latents without noise and the true F0; "validation" is their mean."""
+        found: list[dict[str, Tensor]] = []
+        for batch in self.held_out:
+            latents = torch.cat([self.codec.encoder(batch["audio"], batch["features"]).float(), batch["explicit"]], -1)
+            made = self.codec.decoder(latents, scaled_log_f0(batch["f0_hz"]), batch["excitation"])
+            found.append(self._distances(made, batch["audio"]))
+        if not found:
+            return {}
+        means = {f"held_out_{name}": float(torch.stack([one[name] for one in found]).mean()) for name in found[0]}
+        return means | {VALIDATION: float(np.mean(list(means.values())))}
+
+
+def bent_log_f0(f0_hz: Tensor) -> Tensor:
+    """What the filters are told of F0 [B, T]: mostly shifted by up to nine semitones an excerpt, sometimes nothing.
+
+    The filters must be those of the voice, not of one pitch: latents are bent by an octave without sampling again.
+    """
+    log_f0 = scaled_log_f0(f0_hz)
+    chance, shift = torch.rand(2, len(f0_hz), 1, device=f0_hz.device)
+    semitones = (2.0 * shift - 1.0) * _F0_SHIFT_SEMITONES * (chance < _F0_SHIFTED)
+    return torch.where(chance > 1.0 - _F0_DROPPED, 0.0, log_f0 + semitones * (np.log(2.0) / 12.0))
 
 
 def train_codec(
-    corpus_dir: Path, run_dir: Path, loop: LoopConfig, *, use_bf16: bool = True
+    corpus_dir: Path,
+    run_dir: Path,
+    loop: LoopConfig,
+    *,
+    config: CodecConfig | None = None,
+    batch_size: int | None = None,
+    adversarial: bool | None = None,
+    use_bf16: bool = True,
+    n_workers: int = 0,
 ) -> tuple[Codec, LoopReport]:
-    """Train (or go on training) a codec on a corpus; leaves codec.safetensors in `run_dir`."""
-    store = ClipStore(Corpus.open(corpus_dir), "train")
+    """Train (or go on training) a codec on a corpus; leaves codec.safetensors in `run_dir`.
+
+    With `adversarial` (None: where there is a GPU, for discriminators are dear), the last ADVERSARIAL_SHARE of the
+    time box is a second stage that starts from the first one's average. Each stage keeps its own folder and its own
+    weights; the one that validates better is codec.safetensors.
+    """
+    device = resolve_device(loop.device)
+    adversarial = device.type == "cuda" if adversarial is None else adversarial
+    corpus = Corpus.open(corpus_dir)
+    n_realisations = 2 if device.type == "cuda" else 1
+    store = DeviceStore(ClipStore(corpus, "train"), device, n_realisations=n_realisations, n_workers=n_workers)
+    log.info("the corpus takes %.0f MB on %s", store.n_bytes / 2**20, device)
+    held_out = _held_out(corpus, device, n_workers)
+    size = batch_size or BATCH_SIZE[device.type]
+
+    def batches(seed: int) -> Callable[[np.random.Generator], Batch]:
+        return lambda rng: make_batch(store, seed + int(rng.integers(2**48)), size)
+
     torch.manual_seed(loop.seed)
-    task = CodecTask(Codec(CodecConfig()), use_bf16=use_bf16)
-    averaged, report = train(task, lambda rng: make_batch(store, rng), loop, run_dir)
-    codec = averaged.codec
-    assert isinstance(codec, Codec)
-    save_weights(
-        run_dir / "codec.safetensors",
-        codec,
-        "codec",
-        {"codec": codec.config.as_dict(), "recipe": describe(loop), "steps": report.steps, "loss": report.loss},
+    task = CodecTask(Codec(config), use_bf16=use_bf16, held_out=held_out)
+    first = _shortened(loop, 1.0 - ADVERSARIAL_SHARE) if adversarial else loop
+    averaged, report = _stage(task, batches(0), first, run_dir, "reconstruction")
+    if adversarial and not report.stopped:
+        task = CodecTask(averaged.codec.requires_grad_(True), use_bf16=use_bf16, adversarial=True, held_out=held_out)
+        second = replace(
+            _shortened(loop, ADVERSARIAL_SHARE),
+            learning_rate=_ADVERSARIAL_RATE * loop.learning_rate,
+            seed=loop.seed + 1,
+        )
+        averaged, report = _stage(task, batches(1), second, run_dir, "adversarial")
+    _choose(run_dir)
+    return load_chosen(run_dir), report
+
+
+def _shortened(loop: LoopConfig, share: float) -> LoopConfig:
+    return replace(loop, minutes=share * loop.minutes, max_steps=max(1, round(share * loop.max_steps)))
+
+
+def _held_out(corpus: Corpus, device: torch.device, n_workers: int) -> HeldOutBatches:
+    """The same few recorded excerpts of the validation split every time; none where it is empty."""
+    if not any(record.kind == "real" for record in corpus.split("validation")):
+        log.info("no recordings to validate on: the last weights will be taken")
+        return HeldOutBatches([])
+    store = DeviceStore(ClipStore(corpus, "validation"), device, seed=1, n_realisations=1, n_workers=n_workers)
+    steps = range(_VALIDATION_BATCHES)
+    return HeldOutBatches(
+        [make_batch(store, step, _VALIDATION_SIZE, real_fraction=1.0, augment_db=0.0) for step in steps]
     )
-    return codec, report
+
+
+def _stage(
+    task: CodecTask, batches: Callable[[np.random.Generator], Batch], loop: LoopConfig, run_dir: Path, name: str
+) -> tuple[CodecTask, LoopReport]:
+    """One stage, resumed where it was left; its best average is in codec_<name>.safetensors."""
+    averaged, report = train(task, batches, loop, run_dir / name)
+    best = run_dir / name / BEST_FILE
+    if best.exists():
+        load_average(best, averaged)
+    recipe = {"stage": name, **describe(loop)}
+    settings = {"codec": averaged.codec.config.as_dict(), "recipe": recipe, "steps": report.steps, "loss": report.loss}
+    save_weights(run_dir / f"codec_{name}.safetensors", averaged.codec, "codec", settings)
+    figures = {"steps": float(report.steps), **averaged.validate()}
+    write_atomically(run_dir / name / "validation.json", json.dumps(figures, indent=2).encode())
+    log.info("%s: %s", name, figures)
+    return averaged, report
+
+
+def load_chosen(run_dir: Path) -> Codec:
+    """The codec that `train_codec` left in `run_dir`, on the CPU."""
+    path = run_dir / "codec.safetensors"
+    codec = Codec(CodecConfig.from_stored(read_config(path, "codec")["codec"]))
+    load_weights(path, codec)
+    return codec.eval().requires_grad_(False)
+
+
+def _choose(run_dir: Path) -> str:
+    """Copy the better stage's weights to codec.safetensors -> its name."""
+    chosen = "reconstruction"
+    before, after = (_validation(run_dir / name) for name in ("reconstruction", "adversarial"))
+    if after is not None and (before is None or not after > _TOLERATED_LOSS * before):
+        chosen = "adversarial"
+    write_atomically(run_dir / "codec.safetensors", (run_dir / f"codec_{chosen}.safetensors").read_bytes())
+    log.info("codec.safetensors is that of the %s stage", chosen)
+    return chosen
+
+
+def _validation(stage_dir: Path) -> float | None:
+    """What a finished stage validated at; NaN without held-out recordings, None when it did not run."""
+    path = stage_dir / "validation.json"
+    return float(json.loads(path.read_text()).get(VALIDATION, float("nan"))) if path.exists() else None
 
 
 def main() -> None:
@@ -135,11 +285,26 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--batch", type=int, help="excerpts of a second in a batch")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 16), help="processes before training")
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--max-steps", type=int, default=10**9)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--adversarial", action=argparse.BooleanOptionalAction, default=None)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
-    _, report = train_codec(arguments.corpus, arguments.run, LoopConfig(minutes=arguments.minutes))
+    torch.backends.cuda.matmul.allow_tf32 = True
+    loop = LoopConfig(
+        minutes=arguments.minutes, learning_rate=arguments.learning_rate, device=arguments.device,
+        max_steps=arguments.max_steps, seed=arguments.seed, ema_decay=0.999,
+    )  # fmt: skip
+    _, report = train_codec(
+        arguments.corpus, arguments.run, loop, batch_size=arguments.batch, adversarial=arguments.adversarial,
+        n_workers=arguments.workers,
+    )  # fmt: skip
     log.info("finished: %s", report)
 
 

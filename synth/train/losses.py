@@ -1,20 +1,31 @@
-"""What the codec is trained to match: spectra at several resolutions, and the measured harmonics-to-noise ratio."""
+"""What the codec is trained to match: spectra at several resolutions, levels and modulation of bands, and the HNR."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from synth.codec.model import FILTER_BINS
-from synth.spec.audio import SAMPLE_RATE_HZ
+from synth.codec.bands import FILTER_BINS, FILTER_FFT
+from synth.dsp.mel import mel_filterbank
+from synth.spec.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
 
-_FFT_SIZES = (2048, 1024, 512, 256)
+_FFT_SIZES = (4096, 2048, 1024, 512, 256, 128)
 _FLOOR = 2e-5
 # Log spectra of two realisations of one noise differ, and the best guess in the mean absolute sense is their median,
 # 1.6 dB under their power. Powers pooled over a patch hardly scatter, so comparing them keeps noise at its level.
-_POOLED_SIZE = 1024
+_POOLED_SIZES = (2048, 512)
 _POOL_BINS, _POOL_FRAMES = 8, 8
-_POOLED_WEIGHT = 0.5
+_POOLED_WEIGHT = 0.25
+
+_LOWEST_HZ, _HIGHEST_HZ = 40.0, 16_000.0
+_POWER_FLOOR = 1e-8
+_AVERAGED_FRAMES = 10
+# Band levels whose modulation is compared: (transform size, hop, bands, modulation bands in Hz).
+_SLOW = (2048, HOP_SAMPLES, 80, ((1.5, 4.0), (4.0, 12.0), (12.0, 48.0)))
+_FAST = (512, HOP_SAMPLES // 4, 24, ((12.0, 30.0), (30.0, 70.0), (70.0, 150.0)))
+_DEPTH_FLOOR = 1e-2
+
+_RIPPLE_FROM_PERIODS = 0.7
 
 
 def _magnitude(audio: Tensor, n_fft: int, window: Tensor) -> Tensor:
@@ -48,9 +59,76 @@ class MultiResolutionSpectralLoss(nn.Module):
             log_difference = ((a + _FLOOR).log() - (b + _FLOOR).log()).abs().mean()
             convergence = (a - b).square().sum((1, 2)).sqrt() / (b.square().sum((1, 2)).sqrt() + 0.05)
             total = total + log_difference + 0.5 * convergence.mean()
-            if n_fft == _POOLED_SIZE:
+            if n_fft in _POOLED_SIZES:
                 total = total + _POOLED_WEIGHT * len(_FFT_SIZES) * _pooled_difference(a, b)
         return total / len(_FFT_SIZES)
+
+
+class BandLosses(nn.Module):
+    """Levels of mel bands, of every frame and of 100 ms averages, and the depth of their modulation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name, (n_fft, _, n_bands, _) in {"slow": _SLOW, "fast": _FAST}.items():
+            bank = mel_filterbank(n_bands, n_fft, SAMPLE_RATE_HZ, _LOWEST_HZ, _HIGHEST_HZ)
+            self.register_buffer(f"bank_{name}", torch.from_numpy(bank), persistent=False)
+            self.register_buffer(f"window_{name}", torch.hann_window(n_fft), persistent=False)
+
+    def band_power(self, audio: Tensor, name: str) -> Tensor:
+        """audio [B, n_samples] -> power of the bands named [B, n_frames, n_bands]."""
+        n_fft, hop, _, _ = {"slow": _SLOW, "fast": _FAST}[name]
+        window = self.get_buffer(f"window_{name}")
+        spectrum = torch.stft(audio, n_fft, hop, window=window, center=False, return_complex=True)
+        power = (spectrum.real.square() + spectrum.imag.square()) / window.square().sum()
+        return power.transpose(1, 2) @ self.get_buffer(f"bank_{name}")
+
+    def forward(self, made: Tensor, wanted: Tensor) -> dict[str, Tensor]:
+        """made, wanted [B, n_samples] -> "mel" and "mel_100ms" in tens of dB, "modulation" as log depth."""
+        both = torch.cat([made, wanted])
+        slow, fast = self.band_power(both, "slow"), self.band_power(both, "fast")
+        a, b = slow.chunk(2)
+        averaged = nn.functional.avg_pool1d(slow.transpose(1, 2), _AVERAGED_FRAMES, _AVERAGED_FRAMES // 2)
+        return {
+            "mel": (_tens_of_db(a) - _tens_of_db(b)).abs().mean(),
+            "mel_100ms": torch.sub(*_tens_of_db(averaged).chunk(2)).abs().mean(),
+            "modulation": 0.5 * (_modulation_difference(slow, _SLOW) + _modulation_difference(fast, _FAST)),
+        }
+
+
+def _tens_of_db(power: Tensor) -> Tensor:
+    return torch.log10(power + _POWER_FLOOR)
+
+
+def _modulation_difference(power: Tensor, settings: tuple[int, int, int, tuple[tuple[float, float], ...]]) -> Tensor:
+    """power [2B, n_frames, n_bands], made before wanted -> mean absolute difference of log modulation depths."""
+    _, hop, _, rates = settings
+    levels = _tens_of_db(power)
+    n_frames = levels.shape[1]
+    window = torch.hann_window(n_frames, device=levels.device)[:, None]
+    spectrum = torch.fft.rfft((levels - levels.mean(dim=1, keepdim=True)) * window, dim=1)
+    energy = (spectrum.real.square() + spectrum.imag.square()) / n_frames
+    rates_hz = torch.arange(energy.shape[1]) * (SAMPLE_RATE_HZ / hop / n_frames)
+    depths = []
+    for low_hz, high_hz in rates:
+        chosen = torch.nonzero((rates_hz >= low_hz) & (rates_hz < high_hz)).flatten().tolist()
+        if chosen:
+            depths.append(energy[:, chosen[0] : chosen[-1] + 1].mean(dim=1))
+    log_depth = 0.5 * torch.log(torch.stack(depths, dim=1) + _DEPTH_FLOOR)
+    made, wanted = log_depth.chunk(2)
+    return (made - wanted).abs().mean()
+
+
+def ripple_loss(log_gains: Tensor, f0_hz: Tensor) -> Tensor:
+    """Energy of the pulse filters' cepstra beyond 0.7 periods: ripple that follows single harmonics.
+
+    A filter that holds the harmonics of one pitch gives another pitch a wrong timbre, so it must be an envelope, as
+    CheapTrick's spectra are (Morise 2015). log_gains [B, 2, 2T, FILTER_BINS], f0_hz [B, T] -> scalar, nepers squared
+    """
+    cepstrum = torch.fft.irfft(log_gains[:, 0], n=FILTER_FFT)[..., : FILTER_FFT // 2]
+    period = (SAMPLE_RATE_HZ / f0_hz.clamp(min=60.0)).repeat_interleave(2, dim=1).unsqueeze(-1)
+    quefrency = torch.arange(FILTER_FFT // 2, device=log_gains.device)
+    beyond = (quefrency > _RIPPLE_FROM_PERIODS * period).float()
+    return (2.0 * cepstrum.square() * beyond).sum(-1).mean()
 
 
 def filter_hnr_db(log_gains: Tensor) -> Tensor:

@@ -129,6 +129,6 @@ def test_modulation_lies_at_the_asked_rate_with_unit_power() -> None:
 def test_silence_in_the_depths_leaves_the_excitation_plain() -> None:
     phase, first = pinned_phase(steady(150.0), FIRST_FRAME)
     plain = excitation(phase, first, frames(steady(150.0)), FIRST_FRAME, seed=4)
-    assert plain.shape == (2, N_FRAMES * HOP_SAMPLES)
+    assert plain.shape == (3, N_FRAMES * HOP_SAMPLES)
     assert np.isfinite(plain).all()
     assert abs(plain[1].std() - 1) < 0.02

@@ -19,7 +19,7 @@ def codec() -> Codec:
 
 def test_flat_filters_return_the_excitation(codec: Codec) -> None:
     """Overlap-add of Hann windows is exact: unit gain is the identity for either branch."""
-    source = torch.randn(1, 2, 40 * HOP_SAMPLES)
+    source = torch.randn(1, 3, 40 * HOP_SAMPLES)
     for branch in (0, 1):
         gains = torch.full((1, 2, 80, FILTER_BINS), -40.0)
         gains[:, branch] = 0.0
@@ -48,7 +48,7 @@ def test_basis_interpolates() -> None:
 def test_decoder_sees_no_further_than_it_says(codec: Codec, changed: int) -> None:
     torch.manual_seed(1)
     latents = torch.randn(1, 110, codec.config.latent_dim)
-    source = torch.randn(1, 2, 110 * HOP_SAMPLES)
+    source = torch.randn(1, 3, 110 * HOP_SAMPLES)
     log_f0 = torch.zeros(1, 110)
     other = latents.clone()
     other[:, changed] += 1.0
@@ -64,7 +64,7 @@ def test_latents_hold_no_pitch(codec: Codec) -> None:
     # Gentle: responses longer than the transform's spare half would wrap, differently for every pulse of a frame.
     steady = 0.03 * gains[:, :, 60:61].repeat(1, 1, 120, 1)
     for period in (120, 240):  # divisors of the filter hop: then even the framing repeats with the pulses
-        source = torch.zeros(1, 2, 60 * HOP_SAMPLES)
+        source = torch.zeros(1, 3, 60 * HOP_SAMPLES)
         source[:, 0, ::period] = 10.0
         made = codec.decoder.synthesise(steady, source)[0, 9600:-9600]
         tolerance = 1e-3 * float(made.abs().max())

@@ -1,0 +1,295 @@
+"""A whole split on the device: audio, every frame feature, ready-made excitations, and latents once there is a codec.
+
+Drawing a batch is a few gathers on the device and one small random draw, a function of (seed, step) alone: no Python
+over excerpts, no copy from the host. Excerpts are drawn as ClipStore.random_excerpts draws them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synth.codec.excitation import ExcitationFrames
+from synth.codec.layout import EXPLICIT
+from synth.codec.model import Codec
+from synth.corpus.clip_file import INT16_SCALE
+from synth.corpus.dataset import AUGMENT_RANGE_DB, C0_PER_DB, ClipStore
+from synth.spec.audio import HOP_SAMPLES
+from synth.spec.lanes import TECHNIQUES, lane
+from synth.train.clip_excitation import GAINS_PER_FRAME, GATE_SCALE, all_excitations
+from synth.train.codec_inputs import encoder_inputs, excitation_frames, explicit_inputs, explicit_latents
+
+log = logging.getLogger(__name__)
+
+Excerpts = dict[str, Tensor]
+
+PAD_FRAMES: Final = 16  # silence kept at both ends of every clip; also what the encoder's receptive field needs
+_PEAK_LIMIT: Final = 0.99
+_FLOOR_DB: Final = -85.0
+_LEVELS: Final = ("lane.loudness", "true.loudness", "phys.loudness_db", "phys.aperiodic_db")
+_ENCODE_FRAMES: Final = 1024
+_ENCODE_MARGIN: Final = 32
+_ENCODE_BATCH: Final = 16
+_MFCC = "mfcc"
+_NOT_FRAMES: Final = ("audio", "technique", "is_real", "inside", "clip", "start_frame", "gain_db")
+
+
+class DeviceStore:
+    """One split of a corpus on `device`.
+
+    n_realisations  how many draws of jitter and false folds are kept of every clip; 0: no excitations at all
+    n_workers       processes that make them; 0: this one
+    """
+
+    def __init__(
+        self,
+        store: ClipStore,
+        device: torch.device | str,
+        *,
+        seed: int = 0,
+        n_realisations: int = 2,
+        n_workers: int = 0,
+    ) -> None:
+        self.device, self.seed = torch.device(device), seed
+        self.records = store.records
+        n_frames = np.array([store.n_frames(clip) for clip in range(len(store.records))])
+        first_row = np.concatenate([[0], np.cumsum(n_frames + 2 * PAD_FRAMES)])
+        self.n_rows = int(first_row[-1])
+        self._cumulative_chances: dict[tuple[float, float], Tensor] = {}
+        self._store = store
+        audio = torch.zeros((self.n_rows, HOP_SAMPLES), dtype=torch.int16)
+        self._columns: dict[str, int | slice] = {}
+        features = torch.zeros(0)
+        sources: list[ExcitationFrames] = []
+        for clip, arrays in enumerate(_whole_clips(store, n_frames)):
+            rows = slice(int(first_row[clip]), int(first_row[clip + 1]))
+            audio[rows] = torch.from_numpy(
+                np.rint(arrays["audio"][0] * INT16_SCALE).astype(np.int16).reshape(-1, HOP_SAMPLES)
+            )
+            if clip == 0:
+                self._columns, n_columns = _layout(arrays)
+                features = torch.empty((self.n_rows, n_columns))
+            features[rows] = _packed(arrays, self._columns, features.shape[1])
+            sources.append(_source_frames(arrays))
+        self._audio, self._features = audio.to(self.device), features.to(self.device)
+        self._first_row = torch.from_numpy(first_row[:-1]).to(self.device)
+        self._n_frames = torch.from_numpy(n_frames).to(self.device)
+        technique = [[record.technique.get(name, 0.0) for name in TECHNIQUES] for record in store.records]
+        self._technique = torch.tensor(technique, dtype=torch.float32, device=self.device)
+        self._is_real = torch.tensor([record.kind == "real" for record in store.records], device=self.device)
+        self._latents: Tensor | None = None
+        self._latent_gain_db = torch.zeros((1, len(store.records)), device=self.device)
+        self._pulses = self._gain = self._gate = torch.zeros(0)
+        if n_realisations:
+            self._keep_excitations(sources, first_row, n_realisations, n_workers)
+
+    def _keep_excitations(
+        self, sources: list[ExcitationFrames], first_row: NDArray[np.int64], n_realisations: int, n_workers: int
+    ) -> None:
+        pulses = torch.empty((n_realisations, self.n_rows, HOP_SAMPLES), dtype=torch.float16)
+        gain = torch.empty((n_realisations, self.n_rows, GAINS_PER_FRAME), dtype=torch.float16)
+        gate = torch.empty((self.n_rows, HOP_SAMPLES), dtype=torch.int8)
+        seeds = np.random.default_rng(self.seed).integers(2**31, size=(len(sources), n_realisations))
+        jobs = [(frames, tuple(int(s) for s in own)) for frames, own in zip(sources, seeds, strict=True)]
+        for clip, made in enumerate(all_excitations(jobs, n_workers)):
+            rows = slice(int(first_row[clip]), int(first_row[clip + 1]))
+            pulses[:, rows] = torch.from_numpy(made.pulses)
+            gain[:, rows] = torch.from_numpy(made.gain)
+            gate[rows] = torch.from_numpy(made.gate)
+        self._pulses, self._gain, self._gate = (part.to(self.device) for part in (pulses, gain, gate))
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory held on the device."""
+        kept = [self._audio, self._features, self._pulses, self._gain, self._gate]
+        kept += [] if self._latents is None else [self._latents]
+        return sum(part.numel() * part.element_size() for part in kept)
+
+    def generator(self, step: int) -> torch.Generator:
+        """What decides the batch of a step."""
+        mixed = np.random.SeedSequence((self.seed, step)).generate_state(1, np.uint64)[0]
+        return torch.Generator(self.device).manual_seed(int(mixed >> np.uint64(1)))
+
+    def random_excerpts(
+        self,
+        step: int,
+        n: int,
+        n_frames: int,
+        *,
+        real_fraction: float = 0.5,
+        balance: float = 0.5,
+        augment_db: float = AUGMENT_RANGE_DB,
+        with_audio: bool = True,
+        with_excitation: bool = False,
+    ) -> Excerpts:
+        """`n` excerpts of `n_frames`, a function of (seed, step) and the arguments: ClipStore.random_excerpts's names.
+
+        with_audio       "audio" [n, n_frames * HOP_SAMPLES]
+        with_excitation  "excitation" [n, 3, n_frames * HOP_SAMPLES] with fresh noise, as the decoder takes it
+        Once `encode` was called, "latents" [n, n_frames, latent_dim] too; then no other gain is applied than those
+        the latents were encoded with.
+        """
+        generator = self.generator(step)
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(shape, generator=generator, device=self.device)
+
+        cumulative = self._cumulative(real_fraction, balance)
+        clips = torch.searchsorted(cumulative, uniform(n).double()).clamp(max=len(self.records) - 1)
+        spare = self._n_frames[clips] - n_frames
+        slack = max(n_frames // 8, 1)
+        earliest, latest = spare.clamp(max=0) - slack, spare.clamp(min=0) + slack
+        starts = earliest + (uniform(n) * (latest - earliest + 1)).long()
+        gains_db = (2.0 * uniform(n) - 1.0) * augment_db
+        variants = (uniform(n) * len(self._latent_gain_db)).long()
+        if self._latents is not None:
+            gains_db = self._latent_gain_db[variants, clips]
+        excerpts = self.excerpts(clips, starts, n_frames, gains_db, with_audio=with_audio)
+        if self._latents is not None:
+            excerpts["latents"] = self._latents[variants[:, None], self._rows(clips, starts, n_frames)].float()
+        if with_excitation:
+            excerpts["excitation"] = self._excitation(self._rows(clips, starts, n_frames), generator)
+        return excerpts
+
+    def excerpts(
+        self, clips: Tensor, starts: Tensor, n_frames: int, gains_db: Tensor, *, with_audio: bool = True
+    ) -> Excerpts:
+        """The excerpts asked for: clips, starts (frames of the clip) and gains [n] on the device."""
+        index = starts[:, None] + torch.arange(n_frames, device=self.device)
+        inside = (index >= 0) & (index < self._n_frames[clips][:, None])
+        rows = self._rows(clips, starts, n_frames)
+        packed = self._features[rows]
+        result = {name: packed[..., column] for name, column in self._columns.items()}
+        result["voiced"] = result["voiced"] > 0.5
+        if with_audio:
+            audio = self._audio[rows].flatten(1).float() / INT16_SCALE
+            peak = audio.abs().amax(dim=1).clamp(min=1e-6)
+            headroom_db = (20.0 * torch.log10(_PEAK_LIMIT / peak)).clamp(min=0.0)
+            gains_db = torch.minimum(gains_db, headroom_db)
+            result["audio"] = audio * 10.0 ** (gains_db / 20.0)[:, None]
+        _apply_gain(result, gains_db)
+        return result | {
+            "technique": self._technique[clips],
+            "is_real": self._is_real[clips],
+            "inside": inside,
+            "clip": clips,
+            "start_frame": starts,
+            "gain_db": gains_db,
+        }
+
+    @torch.no_grad()
+    def encode(self, codec: Codec, *, n_variants: int = 2, gain_range_db: float = 8.0) -> None:
+        """Keep the latents of every clip as it is, and at `n_variants` - 1 random other levels each.
+
+        codec  on the device of the store
+        """
+        generator = self.generator(-1 % 2**32)
+        gains_db = torch.rand((n_variants, len(self.records)), generator=generator, device=self.device)
+        gains_db = (2.0 * gains_db - 1.0) * gain_range_db
+        gains_db[0] = 0.0
+        clip_of_row = torch.repeat_interleave(
+            torch.arange(len(self.records), device=self.device), self._n_frames + 2 * PAD_FRAMES
+        )
+        loudest = torch.zeros(len(self.records), dtype=torch.int16, device=self.device)
+        peaks = self._audio.abs().amax(dim=1)
+        loudest = loudest.scatter_reduce(0, clip_of_row, peaks, "amax").float() / INT16_SCALE
+        headroom_db = (20.0 * torch.log10(_PEAK_LIMIT / loudest.clamp(min=1e-6))).clamp(min=0.0)
+        self._latent_gain_db = torch.minimum(gains_db, headroom_db)
+        latents = torch.empty((n_variants, self.n_rows, codec.config.latent_dim), dtype=torch.float16)
+        latents = latents.to(self.device)
+        starts = range(0, self.n_rows, _ENCODE_FRAMES)
+        for variant in range(n_variants):
+            row_gain_db = self._latent_gain_db[variant][clip_of_row]
+            for first in range(0, len(starts), _ENCODE_BATCH):
+                self._encode_rows(codec, list(starts[first : first + _ENCODE_BATCH]), row_gain_db, latents[variant])
+        self._latents = latents
+
+    def _encode_rows(self, codec: Codec, starts: list[int], row_gain_db: Tensor, out: Tensor) -> None:
+        """Stretches of rows from `starts` on, each with what lies around it, into `out` [n_rows, latent_dim]."""
+        first = torch.tensor(starts, device=self.device)[:, None] - _ENCODE_MARGIN
+        rows = (first + torch.arange(_ENCODE_FRAMES + 2 * _ENCODE_MARGIN, device=self.device)).clamp(0, self.n_rows - 1)
+        gain_db = row_gain_db[rows]
+        audio = (self._audio[rows].float() / INT16_SCALE * 10.0 ** (gain_db / 20.0)[..., None]).flatten(1)
+        packed = self._features[rows]
+        features = {name: packed[..., column] for name, column in self._columns.items()}
+        _apply_gain(features, gain_db)
+        learned = codec.encoder(audio, encoder_inputs(features)).float()
+        both = torch.cat([learned, explicit_inputs(features)], dim=-1)[:, _ENCODE_MARGIN:-_ENCODE_MARGIN].half()
+        for index, start in enumerate(starts):
+            n_rows = min(_ENCODE_FRAMES, self.n_rows - start)
+            out[start : start + n_rows] = both[index, :n_rows]
+
+    def _rows(self, clips: Tensor, starts: Tensor, n_frames: int) -> Tensor:
+        """Rows of the excerpts [n, n_frames]; beyond the padding of a clip the last row of it is held."""
+        index = starts[:, None] + torch.arange(n_frames, device=self.device)
+        held = torch.minimum(index.clamp(min=-PAD_FRAMES), self._n_frames[clips][:, None] + PAD_FRAMES - 1)
+        return self._first_row[clips][:, None] + PAD_FRAMES + held
+
+    def _excitation(self, rows: Tensor, generator: torch.Generator) -> Tensor:
+        n = len(rows)
+        drawn = torch.rand(n, generator=generator, device=self.device)
+        realisation = (drawn * len(self._pulses)).long()[:, None]
+        pulses = self._pulses[realisation, rows].flatten(1).float()
+        gain = self._gain[realisation, rows].float().repeat_interleave(HOP_SAMPLES // GAINS_PER_FRAME, dim=-1)
+        noise = torch.randn(pulses.shape, generator=generator, device=self.device) * gain.flatten(1)
+        gate = self._gate[rows].flatten(1).float() / GATE_SCALE
+        return torch.stack([pulses, noise, noise * gate], dim=1)
+
+    def _cumulative(self, real_fraction: float, balance: float) -> Tensor:
+        key = (real_fraction, balance)
+        if key not in self._cumulative_chances:
+            chances = torch.from_numpy(np.cumsum(self._store.chances(*key)))
+            self._cumulative_chances[key] = chances.to(self.device)
+        return self._cumulative_chances[key]
+
+
+def _whole_clips(store: ClipStore, n_frames: NDArray[np.int64]) -> Iterator[dict[str, NDArray[Any]]]:
+    """Every clip with PAD_FRAMES of silence at both ends, at its own level."""
+    for clip, length in enumerate(n_frames):
+        yield store.excerpts(
+            np.array([clip]), np.array([-PAD_FRAMES]), int(length) + 2 * PAD_FRAMES, np.zeros(1, dtype=np.float64)
+        )
+
+
+def _layout(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, int | slice], int]:
+    """Where each frame feature lies in a packed row: a column, or several."""
+    columns: dict[str, int | slice] = {}
+    n = 0
+    for name in sorted(set(arrays) - set(_NOT_FRAMES)):
+        width = arrays[name].shape[2] if arrays[name].ndim == 3 else 1
+        columns[name] = slice(n, n + width) if arrays[name].ndim == 3 else n
+        n += width
+    return columns, n
+
+
+def _packed(arrays: Mapping[str, NDArray[Any]], columns: Mapping[str, int | slice], n_columns: int) -> Tensor:
+    packed = np.empty((arrays["f0_hz"].shape[1], n_columns), dtype=np.float32)
+    for name, column in columns.items():
+        packed[:, column] = arrays[name][0]
+    return torch.from_numpy(packed)
+
+
+def _source_frames(arrays: Mapping[str, NDArray[Any]]) -> ExcitationFrames:
+    latents = explicit_latents({name: values[0] for name, values in arrays.items() if name not in _NOT_FRAMES})
+    physical = {channel.name: channel.expand(latents[row]) for row, channel in enumerate(EXPLICIT)}
+    return excitation_frames(arrays["f0_hz"][0], physical)
+
+
+def _apply_gain(features: Excerpts, gain_db: Tensor) -> None:
+    """Move levels as a gain, [n] or [n, n_frames], moves the audio; what lies at the floor stays. Replaces entries."""
+    step_db = gain_db if gain_db.ndim == 2 else gain_db[:, None]
+    step_db = torch.where(features["phys.loudness_db"] > _FLOOR_DB, step_db, 0.0)
+    loudness = lane("loudness")
+    for name in _LEVELS:
+        if name in features:
+            moved = features[name] + step_db
+            features[name] = moved if name.startswith("phys.") else moved.clamp(loudness.minimum, loudness.maximum)
+    if _MFCC in features:
+        first = features[_MFCC][..., :1] + step_db.unsqueeze(-1) * C0_PER_DB
+        features[_MFCC] = torch.cat([first, features[_MFCC][..., 1:]], dim=-1)
