@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from synth.errors import UserError
+from synth.train.processes import Processes
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +78,16 @@ class Descent(Generic[Task]):
     Figures may be tensors on the device: they are read only when a report is due.
     """
 
-    def __init__(self, task: Task, device: torch.device, settings: Mapping[str, Any], grad_clip: float) -> None:
+    def __init__(
+        self,
+        task: Task,
+        device: torch.device,
+        settings: Mapping[str, Any],
+        grad_clip: float,
+        processes: Processes | None = None,
+    ) -> None:
         self.task = task
+        self.processes = Processes() if processes is None else processes
         self.device = device
         self.n_parts = 1
         self.grad_clip = grad_clip
@@ -114,16 +123,25 @@ class Descent(Generic[Task]):
         for group, scale in zip(self.optimizer.param_groups, self._rate_scales, strict=True):
             group["lr"] = rate * scale
 
-    def gradients(self, batch: Batch, seed: int, weight: float = 1.0) -> tuple[Tensor, Figures]:
-        """Fill the gradients with `weight` times the loss's; falls back when memory runs out. -> (loss, figures)."""
+    def gradients(self, batch: Batch, seed: int) -> tuple[Tensor, Figures]:
+        """Fill the gradients of a whole batch; falls back when memory runs out. -> (loss, this process's figures)."""
+        rows, weight = self.processes.share(batch)
         while True:
-            try:
-                return self._accumulate(move_batch(batch, self.device), seed, weight)
-            except RuntimeError as fault:  # torch.OutOfMemoryError is one
-                if not is_out_of_memory(fault):
-                    raise
-            # Outside the handler: until the fault is gone, its frames hold the tensors that filled the memory.
-            self._fall_back(batch_size(batch))
+            loss, figures = self._try(rows, self.processes.seed(seed), weight)
+            if not self.processes.alone:
+                loss = self.processes.combine(list(self.task.parameters()), loss, weight)
+            if loss is not None:
+                return loss, figures
+            self._fall_back(batch_size(rows))
+
+    def _try(self, batch: Batch, seed: int, weight: float) -> tuple[Tensor | None, Figures]:
+        """None for the loss when memory ran out. Once this returns, no frame holds the tensors that filled it."""
+        try:
+            return self._accumulate(move_batch(batch, self.device), seed, weight)
+        except RuntimeError as fault:  # torch.OutOfMemoryError is one
+            if not is_out_of_memory(fault):
+                raise
+            return None, {}
 
     def _accumulate(self, batch: Batch, seed: int, weight: float) -> tuple[Tensor, Figures]:
         self.optimizer.zero_grad(set_to_none=True)
@@ -152,7 +170,7 @@ class Descent(Generic[Task]):
                 "the memory of %s is full: going on with %d parts a batch, one after another, which learn the same",
                 self.device, self.n_parts,
             )  # fmt: skip
-        elif self.device.type != "cpu":
+        elif self.device.type != "cpu" and self.processes.alone:
             log.warning("the memory of %s is full even with one excerpt at a time: going on on the CPU", self.device)
             self._go_to_cpu()
         else:

@@ -21,6 +21,7 @@ from synth.errors import UserError
 from synth.train.checkpoint import Progress, load_checkpoint, save_average, save_checkpoint
 from synth.train.descent import Batch, Descent, Figures, Reading, Task, resolve_device
 from synth.train.interruption import stop_signals
+from synth.train.processes import join_processes
 from synth.train.run_log import RunLog
 
 __all__ = ["Batch", "LoopConfig", "LoopReport", "describe", "peak_memory_mb", "train"]
@@ -114,15 +115,21 @@ def train(
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     rates = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
-    descent = Descent(task, resolve_device(config.device), rates, config.grad_clip)
+    processes = join_processes()
+    device = processes.device(resolve_device(config.device))
+    descent = Descent(task, device, rates, config.grad_clip, processes)
     run = _Run(descent, config, run_dir)
     run.resume()
     with _batches(make_batch, config, run.progress.step) as batches, stop_signals() as signalled:
-        while not run.is_over() and not signalled() and not should_stop():
+        while not run.is_over():
+            processes.propose(stop=run.out_of_time() or signalled() or should_stop(), done=run.done())
+            if processes.stop:
+                run.stopped = not run.out_of_time()
+                break
             run.advance(next(batches))
-        stopped = not run.is_over()
     run.save()
-    return descent.average, run.report(stopped=stopped)
+    processes.wait()
+    return descent.average, run.report()
 
 
 def generator_of(rng: np.random.Generator, device: torch.device | str) -> torch.Generator:
@@ -151,6 +158,7 @@ class _Run:
         self._log = RunLog(run_dir)
         self._started_s = self._saved_s = time.monotonic()
         self._rate = 0.0
+        self.stopped = False
         if descent.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(descent.device)
 
@@ -164,12 +172,24 @@ class _Run:
             self.progress = load_checkpoint(checkpoint, self.descent.task, self.descent.average, self.descent.optimizer)
             self.descent.resume(self.progress.loss, self.progress.skipped_steps, self.progress.micro_batches)
             log.info("resumed at step %d after %.0f s", self.progress.step, self.progress.seconds)
-        self._log.drop_after(self.progress.step)
+        processes = self.descent.processes
+        processes.start_alike([self.descent.task, self.descent.average])
+        processes.begin(self.progress.seconds / (self.config.minutes * 60))
+        if processes.is_first:
+            self._log.drop_after(self.progress.step)
         self._started_s = time.monotonic() - self.progress.seconds
         self._saved_s = time.monotonic()
 
     def is_over(self) -> bool:
-        return self.spent_s >= self.config.minutes * 60 or self.progress.step >= self.config.max_steps
+        """As far as the steps go."""
+        return self.progress.step >= self.config.max_steps
+
+    def out_of_time(self) -> bool:
+        return self.spent_s >= self.config.minutes * 60
+
+    def done(self) -> float:
+        """The share of the time box that is over, 0..1."""
+        return min(self.spent_s / (self.config.minutes * 60), 1.0)
 
     def advance(self, batch: Batch) -> None:
         """One step, and what is due after it."""
@@ -185,11 +205,14 @@ class _Run:
             self.save()
 
     def _done(self) -> float:
-        return max(self.spent_s / (self.config.minutes * 60), self.progress.step / self.config.max_steps)
+        """The share of the schedule, by time or by steps, as all processes have it."""
+        return max(self.descent.processes.done, self.progress.step / self.config.max_steps)
 
     def _report(self) -> None:
         reading = self.descent.read()
         self._check(reading)
+        if not self.descent.processes.is_first:
+            return
         figures = dict(reading.figures)
         if (self.progress.step // self.config.report_every_steps) % self.config.validate_every_reports == 0:
             figures |= self._validate()
@@ -235,15 +258,17 @@ class _Run:
             micro_batches=self.descent.n_parts,
         )  # fmt: skip
         descent = self.descent
-        save_checkpoint(self.folder / CHECKPOINT_FILE, descent.task, descent.average, descent.optimizer, self.progress)
+        if descent.processes.is_first:
+            path = self.folder / CHECKPOINT_FILE
+            save_checkpoint(path, descent.task, descent.average, descent.optimizer, self.progress)
         self._saved_s = time.monotonic()
 
-    def report(self, *, stopped: bool) -> LoopReport:
+    def report(self) -> LoopReport:
         progress, device = self.progress, self.descent.device
         on_device = torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else 0.0
         return LoopReport(
             progress.step, progress.seconds, progress.loss, peak_memory_mb(), on_device, str(device),
-            progress.skipped_steps, progress.micro_batches, progress.best_validation, progress.best_step, stopped,
+            progress.skipped_steps, progress.micro_batches, progress.best_validation, progress.best_step, self.stopped,
         )  # fmt: skip
 
 
