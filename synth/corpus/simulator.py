@@ -13,13 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.corpus.gestures import Gesture, plan_gesture
+from synth.corpus.gestures import Gesture, hold_note, plan_gesture
+from synth.corpus.intonation import Intonation, intone
 from synth.corpus.sim_level import alpha_ratio_db, block_centres, gate, mix_to_ratio, to_loudness
-from synth.corpus.vocal_tract import STEP_SAMPLES, TractFrames, TractShape, filter_source, n_steps_for
-from synth.corpus.voice_source import FoldCharacter, SourceFrames, at_positions, render_source, smooth_noise
+from synth.corpus.speakers import SpeakerSpec, random_speaker
+from synth.corpus.vocal_tract import STEP_SAMPLES, TractFrames, filter_source, n_steps_for
+from synth.corpus.voice_source import SourceFrames, at_positions, render_source
 from synth.dsp.smoothing import hann_mean
+from synth.errors import UserError
 from synth.features.creak import fry_index
-from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES, SAMPLE_RATE_HZ, n_frames_for
+from synth.spec.audio import HOP_SAMPLES, SAMPLE_RATE_HZ, n_frames_for
 from synth.spec.calibration import to_lane
 from synth.spec.lanes import LANE_IDS, TECHNIQUES, Calibration, lane
 
@@ -29,33 +32,8 @@ Float64Array = NDArray[np.float64]
 _RAMP_SAMPLES = 480
 _INDEX_OF_JITTER = 3.0  # what a period irregularity of 1 weighs in the creak index
 _APART_SLOW = 0.85  # how far voices die away between pulses at 40 Hz and below
-_DRIFT_WIDTH_FRAMES = 7.0
 _DRIFT_FRAMES = 31
 _MAX_F1_HZ, _MIN_F1_HZ = 1_050.0, 220.0
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakerSpec:
-    """One imagined person.
-
-    tract             anatomy beyond the vowel
-    vibrato_cents     half-width of the vibrato; 0 for most
-    vibrato_hz        its rate
-    drift_cents       rms slow deviation of F0 from the asked pitch
-    jitter_ratio      rms relative difference of successive periods in an untroubled voice
-    shimmer_db        standard deviation of pulse levels in an untroubled voice
-    creak_angle_rad   0: creak is sub-harmonic; pi/2: creak is irregular intervals
-    folds             the false folds
-    """
-
-    tract: TractShape
-    vibrato_cents: float
-    vibrato_hz: float
-    drift_cents: float
-    jitter_ratio: float
-    shimmer_db: float
-    creak_angle_rad: float
-    folds: FoldCharacter
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,63 +88,27 @@ def _beyond(calibration: Calibration | None, lane_value: Float64Array) -> Float6
     return inside + under + over
 
 
-def random_speaker(rng: np.random.Generator, *, chaos: float) -> SpeakerSpec:
-    """Somebody new; `chaos` (0..1) is how unruly the false folds are."""
-    base = np.asarray(TractShape().upper_hz) * (1.0 + 0.03 * rng.standard_normal(len(TractShape().upper_hz)))
-    shape = TractShape(
-        upper_hz=tuple(float(hz) for hz in np.sort(base)),
-        bandwidth=float(rng.uniform(0.85, 1.5)),
-        zero_hz=float(rng.uniform(4_000.0, 5_200.0)),
-        zero_depth=float(rng.uniform(0.0, 0.9)),
-        top_hz=float(rng.uniform(8_000.0, 18_000.0)),
-    )
-    folds = FoldCharacter(
-        subharmonic_order=int(rng.choice((2, 3), p=(0.75, 0.25))),
-        modulation_chaos=chaos,
-        modulation_edge=float(rng.uniform(0.0, 1.0)),
-        rate_wander=float(rng.uniform(0.04, 0.2)),
-    )
-    has_vibrato = rng.uniform() < 0.35
-    return SpeakerSpec(
-        tract=shape,
-        vibrato_cents=float(rng.uniform(15.0, 90.0)) if has_vibrato else 0.0,
-        vibrato_hz=float(rng.uniform(4.5, 6.8)),
-        drift_cents=float(rng.uniform(2.0, 30.0)),
-        jitter_ratio=float(rng.uniform(0.002, 0.014)),
-        shimmer_db=float(rng.uniform(0.1, 0.6)),
-        creak_angle_rad=float(rng.uniform(0.1, 1.45)),
-        folds=folds,
-    )
-
-
-def _intonation(gesture: Gesture, speaker: SpeakerSpec, rng: np.random.Generator) -> Float64Array:
-    """The asked pitch with drift and vibrato -> [n_frames] Hz."""
-    n_frames = gesture.n_frames
-    cents = speaker.drift_cents * smooth_noise(rng, n_frames, _DRIFT_WIDTH_FRAMES)
-    if speaker.vibrato_cents > 0.0:
-        t_s = (np.arange(n_frames) + 0.5) / FRAME_RATE_HZ
-        turns = np.cumsum(speaker.vibrato_hz * (1.0 + 0.06 * smooth_noise(rng, n_frames, 20.0))) / FRAME_RATE_HZ
-        comes_and_goes = np.clip(0.6 + 0.5 * smooth_noise(rng, n_frames, 60.0), 0.0, 1.3) * np.clip(t_s / 0.4, 0.0, 1.0)
-        cents = cents + speaker.vibrato_cents * comes_and_goes * np.sin(2.0 * np.pi * turns)
-    return 440.0 * 2.0 ** ((gesture.lanes["pitch"] - 69.0) / 12.0 + cents / 1200.0)
-
-
-def _physical(gesture: Gesture, speaker: SpeakerSpec, rng: np.random.Generator) -> _Physical:
+def _physical(gesture: Gesture, speaker: SpeakerSpec, strays: Intonation) -> _Physical:
     def physical(name: str) -> Float64Array:
         return _beyond(lane(name).calibration, gesture.lanes[name])
 
     index = np.clip(physical("fry"), 0.0, 0.95)
-    irregular = index * np.sin(speaker.creak_angle_rad) / _INDEX_OF_JITTER
+    # The false folds of a growl keep step with the vocal folds or leave it; they do not scatter single pulses much.
+    angle_rad = speaker.creak_angle_rad * (1.0 - 0.6 * gesture.technique["growl"])
+    irregular = index * np.sin(angle_rad) / _INDEX_OF_JITTER
     jitter = np.minimum(irregular + speaker.jitter_ratio, 0.42)
-    subharmonic = np.clip(index * np.cos(speaker.creak_angle_rad), 0.0, 0.9)
+    subharmonic = np.clip(index * np.cos(angle_rad), 0.0, 0.9)
     hnr_db = np.minimum(physical("breathiness"), 30.0)
     voicing = np.clip(1.0 - gesture.technique["whisper"], 0.0, 1.0)
-    breath = np.clip((gesture.lanes["breathiness"] - 0.8) / 0.3, 0.0, 1.0) * (gesture.technique["whisper"] > 0.02)
+    # Where nobody means to phonate, much breath is breath alone.
+    lets_go = gesture.technique["whisper"] + gesture.technique["sigh"] + gesture.lanes["ingress"] > 0.02
+    breath = np.clip((gesture.lanes["breathiness"] - 0.8) / 0.3, 0.0, 1.0) * lets_go
     voicing = np.sqrt(np.clip(voicing * (1.0 - breath), 0.0, 1.0))
     # Less voicing is less harmonic power: one true ratio for the label.
     share = voicing**2 / (1.0 + 10.0 ** (-hnr_db / 10.0))
     true_hnr_db = np.maximum(10.0 * np.log10(np.maximum(share, 1e-6) / np.maximum(1.0 - share, 1e-6)), -40.0)
-    f0_hz = _intonation(gesture, speaker, rng)
+    f0_hz = 440.0 * 2.0 ** ((gesture.lanes["pitch"] - 69.0) / 12.0 + strays.cents / 1200.0)
+    f1_hz = np.clip(physical("vowel_open") * strays.vowel_ratio, _MIN_F1_HZ, _MAX_F1_HZ)
     # Below 75 Hz pulses are heard one by one: that alone is some creak.
     apart = _APART_SLOW * np.clip((75.0 - f0_hz) / 35.0, 0.0, 1.0)
     return _Physical(
@@ -177,9 +119,9 @@ def _physical(gesture: Gesture, speaker: SpeakerSpec, rng: np.random.Generator) 
         subharmonic_depth=subharmonic,
         jitter_ratio=jitter,
         fry_index=fry_index(subharmonic, jitter, apart, share),
-        alpha_db=physical("tension"),
-        f1_hz=np.clip(physical("vowel_open"), _MIN_F1_HZ, _MAX_F1_HZ),
-        f2_hz=np.maximum(physical("vowel_front"), np.clip(physical("vowel_open"), 0.0, _MAX_F1_HZ) + 150.0),
+        alpha_db=physical("tension") + strays.alpha_db,
+        f1_hz=f1_hz,
+        f2_hz=np.maximum(physical("vowel_front") * strays.vowel_ratio, f1_hz + 150.0),
         formant_scale=np.clip(physical("tract"), 0.72, 1.35),
     )
 
@@ -188,6 +130,9 @@ def _source_frames(gesture: Gesture, physical: _Physical, speaker: SpeakerSpec) 
     tension = np.clip(gesture.lanes["tension"], 0.0, 1.0)
     creak = np.clip(physical.fry_index / 0.7, 0.0, 1.0)
     rough = np.clip(physical.roughness_depth / 0.6, 0.0, 1.0)
+    weights = gesture.technique
+    # Open quotients beyond what tension says: lax folds hardly close, pressed ones hardly open.
+    habit = 0.1 * (weights["breathy"] + weights["sigh"]) - 0.07 * (weights["shout"] + weights["scream"])
     return SourceFrames(
         rate_hz=physical.f0_hz,
         jitter_ratio=physical.jitter_ratio,
@@ -196,7 +141,8 @@ def _source_frames(gesture: Gesture, physical: _Physical, speaker: SpeakerSpec) 
         roughness_depth=physical.roughness_depth,
         roughness_rate_hz=gesture.roughness_rate_hz,
         gating=0.75 * physical.voicing * (1.0 - 0.4 * np.clip(gesture.lanes["breathiness"], 0.0, 1.0)),
-        open_quotient=np.clip(0.85 - 0.45 * tension - 0.15 * creak, 0.25, 0.9),
+        open_quotient=np.clip(0.85 - 0.45 * tension - 0.15 * creak + habit, 0.25, 0.92),
+        creak=np.clip(1.6 * creak, 0.0, 1.0) * np.clip((110.0 - physical.f0_hz) / 40.0, 0.0, 1.0),
     )
 
 
@@ -210,7 +156,7 @@ def _tract_frames(gesture: Gesture, physical: _Physical, source: SourceFrames, n
         "f2_hz": physical.f2_hz,
         "formant_scale": physical.formant_scale,
         # An open glottis drains the resonances; between the damped pulses of creak they die early as well.
-        "widening": 1.0 + 0.9 * breath + 0.8 * ingress + 0.5 * creak,
+        "widening": 1.0 + 0.9 * breath + 0.8 * ingress + 0.5 * creak + 0.5 * gesture.technique["sigh"],
         "rate_hz": np.clip(physical.f0_hz, 20.0, 2_200.0),
         "open_quotient": source.open_quotient,
         "alpha_db": physical.alpha_db,
@@ -263,7 +209,9 @@ def _controls(
 
 def perform(gesture: Gesture, speaker: SpeakerSpec, n_samples: int, rng: np.random.Generator) -> SimulatedClip:
     """Sing `gesture`, whose frames cover `n_samples`."""
-    physical = _physical(gesture, speaker, rng)
+    vibrato = np.zeros(gesture.n_frames) if gesture.vibrato is None else gesture.vibrato
+    strays = intone(vibrato, speaker, rng)
+    physical = _physical(gesture, speaker, strays)
     source = _source_frames(gesture, physical, speaker)
     pulses, noise = render_source(source, speaker.folds, n_samples, rng)
     voiced, turbulent = filter_source(
@@ -279,7 +227,8 @@ def perform(gesture: Gesture, speaker: SpeakerSpec, n_samples: int, rng: np.rand
         at_positions(physical.voicing, blocks),
         slowest_hz,
     )
-    audio, reached_db = to_loudness(mixed, at_positions(gesture.lanes["loudness"], blocks), slowest_hz)
+    asked_db = np.minimum(gesture.lanes["loudness"] + strays.level_db, lane("loudness").maximum)
+    audio, reached_db = to_loudness(mixed, at_positions(asked_db, blocks), slowest_hz)
     opening = gate(gesture.lanes["presence"], n_samples, HOP_SAMPLES, _RAMP_SAMPLES)
     audio = (audio * opening).astype(np.float32)
 
@@ -319,4 +268,19 @@ def simulate_random(seed: int, duration_s: float, technique: str | None = None) 
         raise ValueError(f"a clip needs at least one sample: {duration_s} s")
     rng = np.random.default_rng(np.random.SeedSequence([seed & (2**64 - 1), 0x51D]))
     gesture = plan_gesture(rng, n_frames_for(n_samples), technique)
+    return perform(gesture, random_speaker(rng, chaos=gesture.chaos), n_samples, rng)
+
+
+def simulate_held(seed: int, duration_s: float, technique: str) -> SimulatedClip:
+    """A tone of `technique` held for `duration_s`, as voice scientists ask for; the same for the same arguments.
+
+    Raises UserError for an unknown technique, ValueError for a duration that holds no sample.
+    """
+    if technique not in TECHNIQUES:
+        raise UserError(f"There is no technique called {technique!r}.", remedy=f"Use one of {', '.join(TECHNIQUES)}.")
+    n_samples = round(duration_s * SAMPLE_RATE_HZ)
+    if n_samples < 1:
+        raise ValueError(f"a clip needs at least one sample: {duration_s} s")
+    rng = np.random.default_rng(np.random.SeedSequence([seed & (2**64 - 1), 0x51E]))
+    gesture = hold_note(rng, n_frames_for(n_samples), technique)
     return perform(gesture, random_speaker(rng, chaos=gesture.chaos), n_samples, rng)

@@ -38,6 +38,7 @@ class SourceFrames:
     roughness_rate_hz  where that modulation lies
     gating             0..1: how much the noise follows the open phase
     open_quotient      0..1: part of the cycle in which the glottis is open
+    creak              0..1: share of the larynx's habit of double pulses
     """
 
     rate_hz: Float64Array
@@ -48,6 +49,7 @@ class SourceFrames:
     roughness_rate_hz: Float64Array
     gating: Float64Array
     open_quotient: Float64Array
+    creak: Float64Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +60,16 @@ class FoldCharacter:
     modulation_chaos   0..1: periodic false folds to band noise
     modulation_edge    0..1: sinusoidal to pulse-like modulation
     rate_wander        relative standard deviation of the modulation rate
+    double_pulse       0..1: amplitude of the small pulse before each main one in full creak
+    double_place       0..1: how long before it, in periods
     """
 
     subharmonic_order: int = 2
     modulation_chaos: float = 0.2
     modulation_edge: float = 0.3
     rate_wander: float = 0.12
+    double_pulse: float = 0.0
+    double_place: float = 0.4
 
 
 def at_positions(values: NDArray[np.floating], sample_positions: Float64Array) -> Float64Array:
@@ -182,8 +188,18 @@ def render_source(
     gain = false_fold_gain(frames, character, n_samples, rng)
     grid = np.arange(len(gain)) * float(_MODULATOR_STEP_SAMPLES)
     amplitude = amplitude * np.interp(closures, grid, gain)
+    doubled = character.double_pulse * at_positions(frames.creak, closures)
     pulses = _add_impulses(closures, amplitude, n_samples)
+    if doubled.max() > 0.0:
+        # The small pulse comes with the main one, at nearly the same distance: the cycle stays one cycle.
+        place = character.double_place * (1.0 + 0.04 * np.clip(rng.standard_normal(len(closures)), -2.0, 2.0))
+        pulses += _add_impulses(closures - place * period, doubled * amplitude, n_samples)
     noise = rng.standard_normal(n_samples, dtype=np.float32)
     noise *= np.interp(np.arange(n_samples, dtype=np.float64), grid, gain).astype(np.float32)
+    if depth.max() > 0.05:
+        # Weak cycles blow less: turbulence carries the sub-harmonic as well.
+        weaker = np.where(weak, 1.0 - 0.7 * depth, 1.0)
+        samples = np.arange(n_samples, dtype=np.float64)
+        noise *= np.interp(samples, closures - 0.5 * period, weaker).astype(np.float32)
     noise *= _open_phase(closures, frames.open_quotient, frames.gating, n_samples)
     return pulses, noise

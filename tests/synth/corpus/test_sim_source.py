@@ -17,7 +17,7 @@ _N_SAMPLES = _N_FRAMES * 480
 def _source(**values: float) -> SourceFrames:
     plain = {
         "rate_hz": 100.0, "jitter_ratio": 0.0, "shimmer_db": 0.0, "subharmonic_depth": 0.0, "roughness_depth": 0.0,
-        "roughness_rate_hz": 70.0, "gating": 0.0, "open_quotient": 0.6,
+        "roughness_rate_hz": 70.0, "gating": 0.0, "open_quotient": 0.6, "creak": 0.0,
     }  # fmt: skip
     return SourceFrames(**{name: np.full(_N_FRAMES, value) for name, value in {**plain, **values}.items()})
 
@@ -58,6 +58,24 @@ def test_every_nth_pulse_is_weaker_by_the_depth(order: int) -> None:
     weak = heights < 0.75 * heights.max()
     assert np.mean(weak) == pytest.approx(1.0 / order, abs=0.05)
     assert heights[weak].mean() / heights[~weak].mean() == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("creak", [0.0, 1.0])
+def test_creak_adds_a_small_pulse_before_each_main_one(creak: float) -> None:
+    folds = FoldCharacter(double_pulse=0.5, double_place=0.3)
+    pulses, _ = render_source(_source(creak=creak), folds, _N_SAMPLES, np.random.default_rng(3))
+    at = _peaks(pulses)[4:-4]
+    heights = np.abs(pulses)[at]
+    main = at[heights > 0.8 * heights.max()]
+    small = at[heights < 0.8 * heights.max()]
+    assert len(small) == pytest.approx(creak * len(main), abs=2)
+    assert np.abs(np.diff(main) - 480.0).max() < 2.0
+    if creak:
+        assert np.median(heights[heights < 0.8 * heights.max()]) / np.median(np.abs(pulses)[main]) == pytest.approx(
+            0.5, abs=0.06
+        )
+        before = main[np.minimum(np.searchsorted(main, small), len(main) - 1)] - small
+        assert np.median(before) == pytest.approx(0.3 * 480.0, abs=6.0)
 
 
 @pytest.mark.parametrize("depth", [0.1, 0.3, 0.6])
