@@ -1,0 +1,184 @@
+"""The protocol of audio encoders, our own small encoder, and the trivial encoder that studies compare with.
+
+Ours is a convolution over pairs of log-mel frames followed by a transformer, about 1.4 M parameters. It is trained to
+predict what an average of its own past says of frames it cannot see (synth.train.ssl).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from synth.errors import UserError
+from synth.ssl.log_mel import N_BANDS, LogMel
+
+KIND = "ssl"
+FORMAT_REVISION = 1
+_RESTORE = "Train it again with `python -m synth.train.ssl`, or restore the file."
+
+
+class AudioEncoder(Protocol):
+    """A frozen encoder. `hears_mel` tells whether embed_mel is enough; others need the audio itself."""
+
+    hears_mel: bool
+
+    def embed(self, audio: Tensor) -> Tensor:
+        """Audio [B, n] at 48 kHz -> embeddings [B, T, D], T at the encoder's own rate; differentiable."""
+        ...
+
+    def embed_mel(self, mel: Tensor) -> Tensor:
+        """Log-mel frames of synth.ssl.log_mel [B, T, N_BANDS] -> [B, T', D]. TypeError where not hears_mel."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SslConfig:
+    """Everything needed to build the encoder; stored with its weights. `patch`: log-mel frames a token."""
+
+    dim: int = 160
+    layers: int = 4
+    heads: int = 4
+    expansion: int = 4
+    patch: int = 2
+    position_taps: int = 31
+    seed: int = 0
+    target: str = "latent"
+
+    def as_dict(self) -> dict[str, int | str]:
+        """Plain values for metadata."""
+        return asdict(self)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: self-attention, then two pointwise layers."""
+
+    def __init__(self, config: SslConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.norm = nn.LayerNorm(config.dim)
+        self.query_key_value = nn.Linear(config.dim, 3 * config.dim)
+        self.leave = nn.Linear(config.dim, config.dim)
+        self.pointwise = nn.Sequential(
+            nn.LayerNorm(config.dim),
+            nn.Linear(config.dim, config.expansion * config.dim),
+            nn.GELU(),
+            nn.Linear(config.expansion * config.dim, config.dim),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, T, dim] -> [B, T, dim]."""
+        parts = self.query_key_value(self.norm(x)).unflatten(-1, (3 * self.heads, -1)).transpose(1, 2)
+        query, key, value = parts.chunk(3, dim=1)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        x = x + self.leave(mixed.transpose(1, 2).flatten(2))
+        return x + self.pointwise(x)
+
+
+class SslEncoder(nn.Module):
+    """Log-mel frames to embeddings at 50 Hz. Position enters by a convolution, so any length will do
+    (Baevski et al. 2020, section 2)."""
+
+    hears_mel = True
+
+    def __init__(self, config: SslConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or SslConfig()
+        self.log_mel = LogMel()
+        self.enter = nn.Linear(config.patch * N_BANDS, config.dim)
+        self.masked = nn.Parameter(0.1 * torch.randn(config.dim))
+        half = config.position_taps // 2
+        self.position = nn.Conv1d(config.dim, config.dim, config.position_taps, padding=half, groups=16)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+
+    def layer_outputs(self, mel: Tensor, mask: Tensor | None = None) -> list[Tensor]:
+        """mel [B, T, N_BANDS], T a multiple of `patch`; mask bool [B, T / patch], true where nothing may be seen.
+
+        -> the blocks' outputs [B, T / patch, dim], first block first.
+        """
+        x = self.enter(mel.unflatten(1, (-1, self.config.patch)).flatten(2))
+        if mask is not None:
+            x = torch.where(mask[..., None], self.masked.to(x.dtype), x)
+        x = x + nn.functional.gelu(self.position(x.transpose(1, 2)).transpose(1, 2))
+        outputs = []
+        for block in self.blocks:
+            x = block(x)
+            outputs.append(x)
+        return outputs
+
+    def embed_mel(self, mel: Tensor) -> Tensor:
+        """[B, T, N_BANDS] -> [B, T // patch, dim]: the mean of the blocks' normalised outputs."""
+        whole = mel.shape[1] // self.config.patch * self.config.patch
+        return mean_of_layers(self.layer_outputs(mel[:, :whole]))
+
+    def embed(self, audio: Tensor) -> Tensor:
+        """[B, n] at 48 kHz -> [B, n // 960, dim]."""
+        return self.embed_mel(self.log_mel(audio))
+
+    @classmethod
+    def load(cls, path: Path) -> SslEncoder:
+        """Frozen, from the file that training wrote. UserError when missing, damaged, foreign or newer."""
+        config, tensors = _read(path)
+        try:
+            encoder = cls(SslConfig(**config["encoder"]))
+            encoder.load_state_dict(tensors)
+        except (KeyError, TypeError, RuntimeError) as fault:
+            raise UserError(f"{path.name} does not fit its configuration: {fault}.", remedy=_RESTORE) from fault
+        return encoder.eval().requires_grad_(False)
+
+
+def mean_of_layers(outputs: list[Tensor]) -> Tensor:
+    """Each layer normalised over its channels, then averaged -> [B, T, dim]."""
+    return torch.stack([nn.functional.layer_norm(x, x.shape[-1:]) for x in outputs]).mean(0)
+
+
+class LogMelEncoder:
+    """The log-mel spectrum as its own embedding: what an encoder that learnt nothing would say."""
+
+    hears_mel = True
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        self._log_mel = LogMel().to(device)
+
+    def embed_mel(self, mel: Tensor) -> Tensor:
+        """[B, T, N_BANDS] -> the same."""
+        return mel
+
+    def embed(self, audio: Tensor) -> Tensor:
+        """[B, n] at 48 kHz -> [B, n // HOP_SAMPLES, N_BANDS]."""
+        return self._log_mel(audio)
+
+
+def random_encoder(seed: int) -> SslEncoder:
+    """Ours without any training: random features, for studies of how much the training matters."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return SslEncoder(SslConfig(seed=seed, target="none")).eval().requires_grad_(False)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not path.is_file():
+        raise UserError(f"The encoder {path.name} is missing from {path.parent}.", remedy=_RESTORE)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as fault:
+        raise UserError(f"{path.name} is not a readable safetensors file: {fault}.", remedy=_RESTORE) from fault
+    if metadata.get("kind") != KIND:
+        found = metadata.get("kind", "nothing known")
+        raise UserError(f"{path.name} holds {found}, not an audio encoder.", remedy="Check which file was put there.")
+    try:
+        revision, config = int(metadata["revision"]), json.loads(metadata["config"])
+    except (KeyError, ValueError) as fault:
+        raise UserError(f"{path.name} lacks a readable configuration.", remedy=_RESTORE) from fault
+    if revision > FORMAT_REVISION:
+        raise UserError(f"{path.name} was written by a newer Stridor.", remedy="Update Stridor.")
+    if not all(torch.isfinite(value).all() for value in tensors.values()):
+        raise UserError(f"{path.name} holds values that are not finite.", remedy=_RESTORE)
+    return config, tensors

@@ -1,0 +1,305 @@
+"""Paired tiny trainings: every arm of the study with every seed, many of them stacked into one.
+
+Runs of one seed start from the same weights and see the same windows, noise, dropped conditions and evenly spread
+noise levels in the same order; an arm differs from another in its mechanisms alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from synth.codec.layout import EXPLICIT
+from synth.diffusion.unet import DenoiserConfig, Injection
+from synth.ssl.encoder import AudioEncoder
+from synth.train.ablation_data import Material, Windows
+from synth.train.ablation_measures import Judge
+from synth.train.conditions import thin_out
+from synth.train.latent_sound import LatentSound, embedding_distance
+from synth.train.stacked import StackedDenoisers
+from synth.train.stages import (
+    COUPLE_EVERY,
+    RegimeEstimator,
+    StageConfig,
+    StageController,
+    level_density,
+    tilted_levels,
+)
+from synth.train.structure import alike_blocks, coupling, membership_of, signatures, similarity
+
+log = logging.getLogger(__name__)
+
+OFF = StageConfig(ssl_guidance=False, adaptive_levels=False, structure=False)
+_EXPLICIT_WEIGHT = 2.0
+_WARMUP_STEPS = 50
+_EMA_DECAY = 0.995
+_LISTEN_EVERY = 5  # steps between measurements of D where no loss needs it
+_RECORD_GROWTH = 1.04
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One recipe of the study. encoder: which of the study's encoders D is measured with."""
+
+    name: str
+    stages: StageConfig = OFF
+    encoder: str = "ours"
+    injection: Injection = "both"
+
+
+def study_arms() -> list[Arm]:
+    """Everything that is compared; the first is what all others are compared with."""
+    every = StageConfig()
+    arms = [
+        Arm("static recipe"),
+        Arm("guidance", replace(OFF, ssl_guidance=True)),
+        Arm("levels", replace(OFF, adaptive_levels=True)),
+        Arm("structure", replace(OFF, structure=True)),
+        Arm("all three", every),
+        Arm("all, random thresholds", replace(every, thresholds="random")),
+        Arm("all, fixed ramp", replace(every, thresholds="static")),
+    ]
+    arms += [Arm(f"all, {name}", every, encoder=name) for name in ("second seed", "untrained", "log-mel")]
+    return [*arms, Arm("film", injection="film"), Arm("attention", injection="attention")]
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """Size and length of every run. listened: windows of a batch that the encoder hears."""
+
+    steps: int
+    batch: int = 16
+    listened: int = 8
+    evaluations: int = 10
+    learning_rate: float = 2e-3
+    widths: tuple[int, ...] = (64, 96)
+
+    def shape(self, latent_dim: int, injection: Injection) -> DenoiserConfig:
+        """The tiny denoiser."""
+        return DenoiserConfig(
+            latent_dim, widths=self.widths, blocks_per_level=1, middle_blocks=4, expansion=2, pathway_dim=16,
+            film_dim=48, level_dim=32, heads=4, injection=injection,
+        )  # fmt: skip
+
+    def evaluated_steps(self) -> set[int]:
+        """Log-spaced, the last step included."""
+        first = min(40, self.steps)
+        ratio = self.steps / first
+        return {round(first * ratio ** (k / max(self.evaluations - 1, 1))) for k in range(self.evaluations)}
+
+
+@dataclass(slots=True)
+class Member:
+    """One run of the stack."""
+
+    arm: Arm
+    seed: int
+    control: StageController
+    observers: dict[str, RegimeEstimator] = field(default_factory=dict)
+    track: list[list[float]] = field(default_factory=list)
+    curve: list[dict[str, Any]] = field(default_factory=list)
+
+
+class StackRun:
+    """All `members` of one denoiser shape, trained together."""
+
+    def __init__(
+        self,
+        arms: Sequence[Arm],
+        seeds: Sequence[int],
+        material: Material,
+        sound: LatentSound,
+        encoders: dict[str, AudioEncoder],
+        judge: Judge,
+        plan: RunPlan,
+    ) -> None:
+        self.members = [
+            Member(arm, seed, StageController(replace(arm.stages, seed=seed))) for arm in arms for seed in seeds
+        ]
+        for member in self.members:
+            if member.arm.stages == OFF and member.arm.injection == "both":
+                member.observers = {name: RegimeEstimator(OFF.begin, OFF.end) for name in encoders}
+        self.plan, self.material, self.sound, self.encoders, self.judge = plan, material, sound, encoders, judge
+        self.device = material.mean.device
+        shape = plan.shape(len(material.mean), arms[0].injection)
+        self.stack = StackedDenoisers(shape, [member.seed for member in self.members], self.device)
+        self._seeds = list(seeds)
+        self._of_seed = torch.tensor([self._seeds.index(m.seed) for m in self.members], device=self.device)
+        self._generators = [torch.Generator(device=self.device).manual_seed(1_000 + seed) for seed in seeds]
+        self._optimizer = torch.optim.AdamW(
+            list(self.stack.parameters.values()), lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=1e-3
+        )
+        self._blocks = alike_blocks(self.stack.base)
+        weight = torch.ones(len(material.mean), device=self.device)
+        weight[-len(EXPLICIT) :] = _EXPLICIT_WEIGHT
+        self._weight = weight / weight.mean()
+        stride = max(plan.batch // plan.listened, 1)
+        first = list(range(0, plan.batch, stride))[: plan.listened]
+        # Those that are listened to stand first and are spread over all noise levels.
+        self._strata = torch.tensor(first + [i for i in range(plan.batch) if i not in first], device=self.device)
+        self._next_record = 20.0
+
+    def train(self, steps: int | None = None) -> float:
+        """Run the plan (or only its first `steps`) -> seconds of training, evaluation not counted."""
+        evaluated = self.plan.evaluated_steps() if steps is None else set()
+        spent_s, started_s = 0.0, time.monotonic()
+        for step in range(1, (steps or self.plan.steps) + 1):
+            self._step(step)
+            if step in evaluated:
+                self._wait()
+                spent_s += time.monotonic() - started_s
+                self._evaluate(step, last=step == self.plan.steps)
+                started_s = time.monotonic()
+        self._wait()
+        return spent_s + time.monotonic() - started_s
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def _batch(self) -> tuple[Windows, Tensor, Tensor]:
+        """-> (windows, noise, evenly spread levels), a row a seed: [S, B, ...]."""
+        drawn = []
+        for generator in self._generators:
+            rows = torch.randint(len(self.material.train), (self.plan.batch,), generator=generator, device=self.device)
+            windows = self.material.train.at(rows)
+            noise = torch.randn(windows.latents.shape, generator=generator, device=self.device)
+            jitter = torch.rand(self.plan.batch, generator=generator, device=self.device)
+            condition = thin_out(windows.condition, generator)
+            drawn.append((windows.latents, condition, windows.f0_hz, windows.sung, noise, jitter))
+        latents, condition, f0_hz, sung, noise, jitter = (torch.stack(column) for column in zip(*drawn, strict=True))
+        return Windows(latents, condition, f0_hz, sung), noise, (self._strata + jitter) / self.plan.batch
+
+    def _step(self, step: int) -> None:
+        windows, noise, even = self._batch()
+        tilt = torch.tensor([member.control.level_tilt for member in self.members], device=self.device)[:, None]
+        u = tilted_levels(even[self._of_seed], tilt)
+        squared, predicted = self.stack.predict(
+            self.stack.parameters, windows.latents[self._of_seed], noise[self._of_seed], u,
+            windows.condition[self._of_seed],
+        )  # fmt: skip
+        loss = (squared * self._weight).mean((1, 2, 3)).sum()
+        loss = loss + self._listen(step, predicted, windows, 1.0 / level_density(u, tilt)) + self._couple(step)
+        self._optimizer.param_groups[0]["lr"] = self._rate(step)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self._optimizer.step()
+        self.stack.average(min(_EMA_DECAY, step / (step + 10)))
+        self._record(step)
+
+    def _rate(self, step: int) -> float:
+        done = step / self.plan.steps
+        return self.plan.learning_rate * min(1.0, step / _WARMUP_STEPS) * (0.51 + 0.49 * math.cos(math.pi * done))
+
+    def _listen(self, step: int, predicted: Tensor, windows: Windows, weight: Tensor) -> Tensor:
+        """Measure D wherever it is due, and return the sum of what guides."""
+        n = self.plan.listened
+        guided = [i for i, member in enumerate(self.members) if member.control.guidance_weight > 0.0]
+        heard = range(len(self.members)) if step % _LISTEN_EVERY == 0 else guided
+        total = predicted.new_zeros(())
+        found: dict[tuple[str, int], Tensor] = {}
+        f0_hz = windows.f0_hz[:, :n]
+        for name, encoder in self.encoders.items():
+            mine = [i for i in heard if self.members[i].arm.encoder == name]
+            others = [i for i in heard if name in self.members[i].observers and i not in mine]
+            if not mine and not others:
+                continue
+            with torch.no_grad():
+                wanted = self._embed(encoder, windows.latents[:, :n], f0_hz)
+            for rows, with_gradient in (
+                ([i for i in mine if i in guided], True),
+                ([i for i in mine if i not in guided] + others, False),
+            ):
+                if not rows:
+                    continue
+                seeds = self._of_seed[rows]
+                with torch.set_grad_enabled(with_gradient):
+                    made = self._embed(encoder, predicted[rows, :n], f0_hz[seeds])
+                    each = embedding_distance(made, wanted[seeds])
+                if with_gradient:
+                    weights = torch.tensor([self.members[i].control.guidance_weight for i in rows], device=self.device)
+                    total = total + (weights * each.mean(1)).sum()
+                share = weight[rows, :n] / weight[rows, :n].sum(1, keepdim=True)
+                found |= dict(zip([(name, i) for i in rows], (each.detach() * share).sum(1).unbind(), strict=True))
+        self._observe(step, found)
+        return total
+
+    def _embed(self, encoder: AudioEncoder, latents: Tensor, f0_hz: Tensor) -> Tensor:
+        """[M, B, T, C] -> [M, B, T', D]."""
+        return self.sound.embed(encoder, latents.flatten(0, 1), f0_hz.flatten(0, 1)).unflatten(0, latents.shape[:2])
+
+    def _observe(self, step: int, found: dict[tuple[str, int], Tensor]) -> None:
+        if not found:
+            return
+        values = torch.stack(list(found.values())).tolist()  # the only wait for the device in a step
+        for (name, index), value in zip(found, values, strict=True):
+            member = self.members[index]
+            if name in member.observers:
+                member.observers[name].observe(step, value)
+            if name == member.arm.encoder:
+                member.control.observe(step, value, step / self.plan.steps)
+
+    def _couple(self, step: int) -> Tensor | float:
+        rows = [i for i, member in enumerate(self.members) if member.control.config.structure]
+        if step % COUPLE_EVERY or not rows or not self._blocks:
+            return 0.0
+        used = {name: self.stack.parameters[name] for block in self._blocks for name in block}
+        due = [i for i in rows if self.members[i].control.structure_due(step)]
+        if due:
+            with torch.no_grad():
+                alike = torch.vmap(lambda p: similarity(signatures(p, self._blocks)))(_rows(used, due)).cpu()
+            for i, matrix in zip(due, alike, strict=True):
+                self.members[i].control.observe_structure(step, matrix)
+        on = [i for i in rows if self.members[i].control.structure_weight > 0.0]
+        if not on:
+            return 0.0
+        membership = torch.stack([membership_of(self.members[i].control.grouping.group) for i in on]).to(self.device)
+        each = torch.vmap(lambda p, m: coupling(signatures(p, self._blocks), m))(_rows(used, on), membership)
+        weights = torch.tensor([self.members[i].control.structure_weight for i in on], device=self.device)
+        return COUPLE_EVERY * (weights * each).sum()
+
+    def _record(self, step: int) -> None:
+        if step < self._next_record and step != self.plan.steps:
+            return
+        self._next_record = step * _RECORD_GROWTH
+        for member in self.members:
+            control, measured = member.control, member.control.measured
+            row = [step, measured.latest, measured.slope, measured.value, control.regime, control.level_tilt]
+            row += [float(control.structure_weight > 0.0), *(o.value for o in member.observers.values())]
+            member.track.append([round(float(value), 5) for value in row])
+
+    def _evaluate(self, step: int, *, last: bool) -> None:
+        measured = self.judge.measure(self.stack, last=last)
+        for member, figures in zip(self.members, measured, strict=True):
+            member.curve.append({"step": step, "regime": round(member.control.measured.value, 5)} | figures)
+
+    def results(self, seconds: float) -> list[dict[str, Any]]:
+        """Plain values, one entry a run."""
+        columns = ["step", "log_d", "slope", "regime", "regime_used", "tilt", "structure"]
+        return [
+            {
+                "arm": member.arm.name,
+                "seed": member.seed,
+                "encoder": member.arm.encoder,
+                "injection": member.arm.injection,
+                "track_columns": columns + [f"regime by {name}" for name in member.observers],
+                "track": member.track,
+                "curve": member.curve,
+                "groups": member.control.grouping.group,
+                "stack_seconds": round(seconds, 2),
+                "stacked": len(self.members),
+                "parameters": self.stack.parameters_each,
+            }
+            for member in self.members
+        ]
+
+
+def _rows(parameters: dict[str, Tensor], rows: list[int]) -> dict[str, Tensor]:
+    return {name: value[rows] for name, value in parameters.items()}
