@@ -238,11 +238,11 @@ def _hear(sing: _Sing, segment: Segment) -> _Heard:
         praat = float("nan")
     second = None
     if segment.other_seed is not None:
-        second = _middle_means(sing(segment, segment.other_seed)[0])
-    return _Heard(segment, truth, _middle_means(audio), second, praat)
+        second = middle_means(sing(segment, segment.other_seed)[0])
+    return _Heard(segment, truth, middle_means(audio), second, praat)
 
 
-def _middle_means(audio: Float32Array) -> dict[str, float]:
+def middle_means(audio: Float32Array) -> dict[str, float]:
     """Mean of every measured lane over the middle second; NaN where it cannot be measured at all."""
     measured = analyse(audio).lanes
     means = {}

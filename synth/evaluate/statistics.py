@@ -69,6 +69,18 @@ def quantile_interval(values: ArrayLike, quantile: float) -> Interval:
     return bootstrap(values, lambda rows: np.quantile(rows, quantile, axis=-1))
 
 
+def change_interval(after: ArrayLike, before: ArrayLike) -> Interval:
+    """By how many percent the mean of [n] is larger than that of [n], the same things paired and resampled together."""
+    a, b = _finite_pairs(after, before)
+    if len(a) == 0:
+        return Interval(float("nan"), float("nan"), float("nan"), 0)
+    index = _indices(len(a))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        resampled = 100.0 * (a[index].mean(axis=1) / b[index].mean(axis=1) - 1.0)
+        value = 100.0 * (a.mean() / b.mean() - 1.0)
+    return _interval(float(value), resampled, len(a))
+
+
 def share_interval(hits: ArrayLike) -> Interval:
     """Share of hits [n], each 0 or 1, in percent."""
     return mean_interval(100.0 * np.asarray(hits, dtype=np.float64))

@@ -1,0 +1,97 @@
+"""Cost beside quality: what the model weighs, how fast it sings, how much memory it takes."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from synth.engine import CODEC_FILE, DEFAULT_WEIGHTS_DIR, DENOISER_FILE, PLANS, Quality
+from synth.evaluate.singing import Gesture, Singer, neutral_controls
+from synth.spec.audio import FRAME_RATE_HZ
+from synth.spec.controls import Float32Array
+
+_PASSAGE_S = 24.0
+_WARM_UP_S = 1.6
+_REPEATS = 3
+# getrusage counts kilobytes, but on macOS bytes.
+_PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
+_BYTES_PER_MB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class CostReport:
+    """The median of three times on one long passage; latents and audio from scratch, nothing cached.
+
+    parameters      part -> count
+    weights_mb      both files
+    times_realtime  seconds of sound per second of work
+    peak_memory_mb  of this process so far, interpreter and libraries included
+    """
+
+    weights_hash: str
+    quality: str
+    device: str
+    threads: int
+    n_steps: int
+    parameters: Mapping[str, int]
+    weights_mb: float
+    passage_s: float
+    sample_s: float
+    decode_s: float
+    times_realtime: float
+    peak_memory_mb: float
+
+
+def evaluate_cost(singer: Singer, weights_dir: Path | None = None) -> CostReport:
+    """Sing a passage that moves, once to warm up and then three times."""
+    engine = singer.engine
+    folder = weights_dir or DEFAULT_WEIGHTS_DIR
+    singer.sing(_passage(_WARM_UP_S), 0)
+    gesture = _passage(_PASSAGE_S)
+    times = []
+    for seed in range(_REPEATS):
+        started_s = time.perf_counter()
+        latents = singer.latents(gesture, seed)
+        sampled_s = time.perf_counter()
+        singer.decode(latents, gesture.controls, seed)
+        times.append((sampled_s - started_s, time.perf_counter() - sampled_s))
+    sample_s, decode_s = sorted(times, key=sum)[_REPEATS // 2]
+    return CostReport(
+        weights_hash=engine.weights_hash,
+        quality=singer.quality,
+        device=engine.device_name,
+        threads=torch.get_num_threads(),
+        n_steps=PLANS[Quality(singer.quality)].n_steps,
+        parameters={
+            "codec": sum(parameter.numel() for parameter in engine.codec.parameters()),
+            "denoiser": sum(parameter.numel() for parameter in engine.denoiser.parameters()),
+        },
+        weights_mb=sum((folder / name).stat().st_size for name in (CODEC_FILE, DENOISER_FILE)) / _BYTES_PER_MB,
+        passage_s=_PASSAGE_S,
+        sample_s=sample_s,
+        decode_s=decode_s,
+        times_realtime=_PASSAGE_S / (sample_s + decode_s),
+        peak_memory_mb=peak_memory_mb(),
+    )
+
+
+def peak_memory_mb() -> float:
+    """Largest resident set of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _PEAK_UNIT / _BYTES_PER_MB
+
+
+def _passage(duration_s: float) -> Gesture:
+    """Pitch and breathiness that never stand still."""
+    at_s = np.arange(round(duration_s * FRAME_RATE_HZ)) / FRAME_RATE_HZ
+    lanes: dict[str, float | Float32Array] = {
+        "pitch": (57.0 + 5.0 * np.sin(2.0 * np.pi * at_s / 3.0)).astype(np.float32),
+        "breathiness": (0.4 + 0.3 * np.sin(2.0 * np.pi * at_s / 5.0)).astype(np.float32),
+    }
+    return Gesture(neutral_controls(len(at_s), lanes))
