@@ -199,7 +199,7 @@ def train_codec(
     n_realisations = 2 if device.type == "cuda" else 1
     store = DeviceStore(ClipStore(corpus, "train"), device, n_realisations=n_realisations, n_workers=n_workers)
     log.info("the corpus takes %.0f MB on %s", store.n_bytes / 2**20, device)
-    held_out = _held_out(corpus, device, n_workers)
+    held_out = _held_out(corpus, device)
     size = batch_size or BATCH_SIZE[device.type]
 
     def batches(seed: int) -> Callable[[np.random.Generator], Batch]:
@@ -225,12 +225,12 @@ def _shortened(loop: LoopConfig, share: float) -> LoopConfig:
     return replace(loop, minutes=share * loop.minutes, max_steps=max(1, round(share * loop.max_steps)))
 
 
-def _held_out(corpus: Corpus, device: torch.device, n_workers: int) -> HeldOutBatches:
+def _held_out(corpus: Corpus, device: torch.device) -> HeldOutBatches:
     """The same few recorded excerpts of the validation split every time; none where it is empty."""
     if not any(record.kind == "real" for record in corpus.split("validation")):
         log.info("no recordings to validate on: the last weights will be taken")
         return HeldOutBatches([])
-    store = DeviceStore(ClipStore(corpus, "validation"), device, seed=1, n_realisations=1, n_workers=n_workers)
+    store = DeviceStore(ClipStore(corpus, "validation"), device, seed=1, n_realisations=1)
     steps = range(_VALIDATION_BATCHES)
     return HeldOutBatches(
         [make_batch(store, step, _VALIDATION_SIZE, real_fraction=1.0, augment_db=0.0) for step in steps]

@@ -196,9 +196,8 @@ class DeviceStore:
         clip_of_row = torch.repeat_interleave(
             torch.arange(len(self.records), device=self.device), self._n_frames + 2 * PAD_FRAMES
         )
-        loudest = torch.zeros(len(self.records), dtype=torch.int16, device=self.device)
-        peaks = self._audio.abs().amax(dim=1)
-        loudest = loudest.scatter_reduce(0, clip_of_row, peaks, "amax").float() / INT16_SCALE
+        peaks = self._audio.abs().amax(dim=1).float() / INT16_SCALE
+        loudest = torch.zeros(len(self.records), device=self.device).scatter_reduce(0, clip_of_row, peaks, "amax")
         headroom_db = (20.0 * torch.log10(_PEAK_LIMIT / loudest.clamp(min=1e-6))).clamp(min=0.0)
         self._latent_gain_db = torch.minimum(gains_db, headroom_db)
         latents = torch.empty((n_variants, self.n_rows, codec.config.latent_dim), dtype=torch.float16)
