@@ -26,13 +26,15 @@ import jack
 import numpy as np
 import numpy.typing as npt
 
+from tests.dependants import dependent
+
 RATE_HZ = 48_000
 _PATIENCE_S = 10.0
 _serial = itertools.count(1)
 
 
 class JackSession:
-    """jackd on its dummy driver with JACK_DEFAULT_SERVER pointing at it, until the context ends.
+    """jackd on its dummy driver with JACK_DEFAULT_SERVER pointing at it, until the context, or its process, ends.
 
     rate_hz, period_frames   of the dummy driver
     """
@@ -70,9 +72,8 @@ class JackSession:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
         urgency = "-R" if _may_be_realtime() else "-r"
         driver = ["-d", "dummy", "-r", str(self.rate_hz), "-p", str(self.period_frames)]
-        self._process = subprocess.Popen(
-            ["jackd", "-n", self.name, urgency, *driver], stdout=self._log, stderr=subprocess.STDOUT
-        )
+        command = dependent(["jackd", "-n", self.name, urgency, *driver])
+        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
         deadline_s = time.monotonic() + _PATIENCE_S
         # The last semaphore of its start. libjack would wait five seconds for a server that is only half there.
         is_up = Path(f"/dev/shm/jack_sem.{os.getuid()}_{self.name}_freewheel")

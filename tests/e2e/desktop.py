@@ -27,6 +27,7 @@ from typing import Self
 import psutil
 
 from tests.conftest import REPOSITORY
+from tests.dependants import dependent
 from tests.e2e.layout import Surface, surface_of
 
 PATIENCE_S = 150.0
@@ -51,7 +52,7 @@ class XDisplay:
     name = ""
 
     def __enter__(self) -> Self:
-        command = ["Xvfb", "-displayfd", "1", "-screen", "0", _SCREEN, "-nolisten", "tcp"]
+        command = dependent(["Xvfb", "-displayfd", "1", "-screen", "0", _SCREEN, "-nolisten", "tcp"])
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self._process.stdout is not None
         self.name = f":{self._process.stdout.readline().strip()}"
@@ -86,7 +87,7 @@ class Stridor:
     def __enter__(self) -> Self:
         self._surfaces = self._measured_layout()
         self._complaints = (self.home / "stderr.txt").open("w+")
-        command = [sys.executable, "-m", "app.main", "--open", str(self.passage)]
+        command = dependent([sys.executable, "-m", "app.main", "--open", str(self.passage)])
         self.process = subprocess.Popen(command, cwd=REPOSITORY, env=self.environment, stderr=self._complaints)
         try:
             self._window = self._find_window()
