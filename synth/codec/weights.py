@@ -25,7 +25,7 @@ def save_weights(path: Path, module: nn.Module, kind: str, config: Mapping[str, 
     tensors = {name: value.detach().half().contiguous() for name, value in module.state_dict().items()}
     metadata = {"kind": kind, "revision": str(FORMAT_REVISION), "config": json.dumps(config, sort_keys=True)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")  # several processes of one training write the same
     save_file(tensors, temporary, metadata=metadata)
     replace_durably(temporary, path)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from synth.errors import UserError
-from synth.train.processes import Processes
+from synth.train.processes import Processes, join_processes
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,14 @@ class Reading:
 
 
 def resolve_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one. UserError for a device this machine lacks."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+    """`auto` is the GPU where there is one, of several processes each one's own. UserError for what is not here."""
+    try:
+        device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    except RuntimeError as fault:
+        raise UserError(f"There is no device called '{name}'.", remedy="Use auto, cpu or cuda.") from fault
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("There is no CUDA device here.", remedy="Train with --device cpu, or auto.")
-    return device
+    return join_processes().device(device)
 
 
 def move_batch(batch: Batch, device: torch.device) -> Batch:

@@ -116,11 +116,10 @@ def train(
     run_dir.mkdir(parents=True, exist_ok=True)
     rates = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
     processes = join_processes()
-    device = processes.device(resolve_device(config.device))
-    descent = Descent(task, device, rates, config.grad_clip, processes)
+    descent = Descent(task, resolve_device(config.device), rates, config.grad_clip, processes)
     run = _Run(descent, config, run_dir)
     run.resume()
-    with _batches(make_batch, config, run.progress.step) as batches, stop_signals() as signalled:
+    with run.log, _batches(make_batch, config, run.progress.step) as batches, stop_signals() as signalled:
         while not run.is_over():
             processes.propose(stop=run.out_of_time() or signalled() or should_stop(), done=run.done())
             if processes.stop:
@@ -155,7 +154,7 @@ class _Run:
     def __init__(self, descent: Descent[Any], config: LoopConfig, run_dir: Path) -> None:
         self.descent, self.config, self.folder = descent, config, run_dir
         self.progress = Progress()
-        self._log = RunLog(run_dir)
+        self.log = RunLog(run_dir)
         self._started_s = self._saved_s = time.monotonic()
         self._rate = 0.0
         self.stopped = False
@@ -176,7 +175,7 @@ class _Run:
         processes.start_alike([self.descent.task, self.descent.average])
         processes.begin(self.progress.seconds / (self.config.minutes * 60))
         if processes.is_first:
-            self._log.drop_after(self.progress.step)
+            self.log.drop_after(self.progress.step)
         self._started_s = time.monotonic() - self.progress.seconds
         self._saved_s = time.monotonic()
 
@@ -219,7 +218,7 @@ class _Run:
         row = {"loss": reading.loss, "grad_norm": reading.grad_norm, "learning_rate": self._rate}
         if reading.skipped_steps:
             row["skipped_steps"] = reading.skipped_steps
-        self._log.write(self.progress.step, self.spent_s, self._done(), row | figures)
+        self.log.write(self.progress.step, self.spent_s, self._done(), row | figures)
 
     def _check(self, reading: Reading) -> None:
         if reading.skipped_in_a_row >= self.config.skips_before_abort:

@@ -8,6 +8,7 @@ out of memory, how much of the time box the first one has spent, and whether it 
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -129,13 +130,8 @@ def join_processes() -> Processes:
             remedy="Install the training extra: .[training].",
         ) from fault
     accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    atexit.register(torch.distributed.destroy_process_group)
     return Processes(accelerator.process_index, accelerator.num_processes, accelerator)
-
-
-def leave_processes() -> None:
-    """Close what join_processes opened, at the end of the program."""
-    if join_processes.cache_info().currsize and not join_processes().alone:
-        torch.distributed.destroy_process_group()
 
 
 def launch_command(n_processes: int) -> list[str]:

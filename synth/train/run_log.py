@@ -1,18 +1,22 @@
-"""log.jsonl of a training run: a line every report, for people, plots and TensorBoard."""
+"""log.jsonl of a run: a line every report, for people and plots; event files where TensorBoard is installed."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import logging
 import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 log = logging.getLogger(__name__)
 
 LOG_FILE = "log.jsonl"
+EVENTS_FOLDER = "tensorboard"
 
 
 def read_log(run_dir: Path) -> list[dict[str, Any]]:
@@ -37,6 +41,17 @@ class RunLog:
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / LOG_FILE
         self._last = (0, time.monotonic())
+        self._events: Any = None
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._events is not None:
+            self._events.close()
+            self._events = None
 
     def drop_after(self, step: int) -> None:
         """Forget rows past the checkpoint that a run is resumed from: those steps are taken again."""
@@ -59,4 +74,17 @@ class RunLog:
         row |= {name: float(f"{value:.5g}") if math.isfinite(value) else None for name, value in numbers.items()}
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        self._write_events(step, row)
         log.info("%s", row, extra={"training": row | {"done": min(done, 1.0)}})
+
+    def _write_events(self, step: int, row: Mapping[str, Any]) -> None:
+        """The same numbers for TensorBoard, where it is installed."""
+        if self._events is None:
+            if importlib.util.find_spec("tensorboard") is None:
+                return
+            # Takes seconds to import, and only a training's first report needs it.
+            tensorboard = importlib.import_module("torch.utils.tensorboard")
+            self._events = tensorboard.SummaryWriter(str(self._path.parent / EVENTS_FOLDER), purge_step=step)
+        for name, value in row.items():
+            if name not in ("step", "seconds") and value is not None:
+                self._events.add_scalar(name, value, step)

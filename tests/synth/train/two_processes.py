@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from synth.train.loop import Batch, LoopConfig, train
-from synth.train.processes import join_processes, leave_processes
+from synth.train.processes import join_processes
 
 N_STEPS = 12
 
@@ -53,4 +53,3 @@ def run(folder: Path, smallest_batch_refused: int) -> TwoLayers:
 if __name__ == "__main__":
     for folder, smallest_batch_refused in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
         run(Path(folder), int(smallest_batch_refused))
-    leave_processes()
