@@ -97,7 +97,14 @@ def determinism_lines(report: DeterminismReport) -> list[str]:
 def proof_lines(report: ProofReport) -> list[str]:
     """Ablations, then takes."""
     rows = [
-        [a.ablation, a.measure, str(a.as_sampled), str(a.ablated), str(a.worsening), "worse" if a.is_worse else "NOT"]
+        [
+            a.ablation,
+            a.measure,
+            str(a.as_sampled),
+            str(a.ablated),
+            str(a.worsening),
+            ("worse" if a.is_worse else "NOT") if a.is_proof else "(for information)",
+        ]
         for a in report.ablations
     ]
     takes = [[t.measure, str(t.seeds), str(t.real_takes), str(t.sung_takes)] for t in report.takes]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from synth.corpus.simulator import simulate_random
 from synth.evaluate import world
 from synth.evaluate.distances import (
+    INFORMATIVE,
     MEASURES,
     Sound,
     aligned_distance,
+    lane_score,
     log_mel,
     log_mel_distance,
     modulation_distance,
@@ -20,6 +25,8 @@ from synth.evaluate.distances import (
 from synth.evaluate.proof import fitted, time_mean
 from synth.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Float32Array
 from synth.spec.audio import CONTEXT_FRAMES
+
+Float64Array = NDArray[np.float64]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +40,9 @@ def _noise(n_samples: int, seed: int = 0) -> Float32Array:
 
 def test_a_sound_is_no_distance_from_itself(sung: Sound) -> None:
     distances = voice_distances(sung, sung)
-    assert set(distances) == set(MEASURES)
-    assert distances == pytest.approx(dict.fromkeys(MEASURES, 0.0), abs=1e-9)
+    names = (*MEASURES, *INFORMATIVE)
+    assert set(distances) == set(names)
+    assert distances == pytest.approx(dict.fromkeys(names, 0.0), abs=1e-9)
     assert aligned_distance(sung, sung) == pytest.approx(0.0, abs=1e-9)
 
 
@@ -44,6 +52,47 @@ def test_noise_is_far_from_a_voice_in_every_measure(sung: Sound) -> None:
     nearer = voice_distances(Sound.of(world.resynthesise(sung.audio)), sung)
     for name in ("log_mel_db", "mr_stft", "hnr_db", "centroid_hz", "alpha_ratio_db"):
         assert nearer[name] < 0.5 * distances[name], name
+
+
+def _rough(sung: Sound, values: Float64Array) -> Sound:
+    """A sound heard as rough as `values` says, sung throughout."""
+    n = sung.analysis.n_frames
+    lanes = {"roughness": values[:n].astype(np.float32), "presence": np.ones(n, dtype=np.float32)}
+    return replace(sung, analysis=replace(sung.analysis, lanes=lanes))
+
+
+def test_roughness_is_scored_in_time(sung: Sound) -> None:
+    n = sung.analysis.n_frames
+    swell = np.linspace(0.0, 1.0, n)
+    real, same, reversed_ = (_rough(sung, values) for values in (swell, swell + 0.1, swell[::-1]))
+    assert lane_score([same], real, "roughness") == pytest.approx(0.1, abs=1e-6)
+    assert lane_score([reversed_], real, "roughness") == pytest.approx(0.5, abs=0.01)
+    assert lane_score([same, same], real, "roughness") == pytest.approx(0.1, abs=1e-6)
+
+
+def test_the_score_prefers_the_right_wavering_to_none_and_none_to_the_wrong_one(sung: Sound) -> None:
+    """Takes of a series N(m(t), s): its own distribution scores best, as theory says; by plain error it does not."""
+    rng = np.random.default_rng(5)
+    n, s = sung.analysis.n_frames, 0.1
+    mean = 0.5 + 0.2 * np.sin(np.arange(n) / 9.0)
+
+    def scores(around: Float64Array, spread: float) -> tuple[float, float]:
+        """Mean score, and mean plain error, over many real takes."""
+        found = []
+        for _ in range(200):
+            real = _rough(sung, mean + s * rng.standard_normal(n))
+            takes = [_rough(sung, around + spread * rng.standard_normal(n)) for _ in range(2)]
+            found.append([lane_score(takes, real, "roughness"), lane_score(takes[:1], real, "roughness")])
+        score, error = np.mean(found, axis=0)
+        return score, error
+
+    alive, frozen, level = scores(mean, s), scores(mean, 0.0), scores(np.full(n, 0.5), 0.0)
+    restless, wrong = scores(mean, 4.0 * s), scores(np.full(n, 0.5), s)
+    assert alive[1] > frozen[1]  # plain error flatters what is frozen
+    assert alive[0] == pytest.approx(s / np.sqrt(np.pi), rel=0.03)  # of a normal distribution against itself
+    assert alive[0] < 0.8 * frozen[0] < 0.8 * level[0]
+    assert restless[0] > frozen[0]
+    assert wrong[0] > 1.3 * alive[0]
 
 
 def test_twice_the_amplitude_is_six_decibels() -> None:
