@@ -159,7 +159,7 @@ def shape_release(rng: np.random.Generator, lanes: Lanes, technique: str) -> Non
     kind = rng.choice(("fade", "abrupt", "breathy", "creaky", "fall"), p=(0.32, 0.22, 0.2, 0.14, 0.12))
     length = 1.0 if kind == "abrupt" else rng.uniform(6.0, 30.0)
     decay = np.exp(-to_end / length)
-    lanes["loudness"] -= rng.uniform(10.0, 28.0) * decay
+    lanes["loudness"] -= rng.uniform(14.0, 34.0) * decay
     if kind == "breathy":
         lanes["breathiness"] += rng.uniform(0.3, 0.9) * decay
         lanes["tension"] -= rng.uniform(0.0, 0.2) * decay

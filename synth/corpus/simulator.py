@@ -33,6 +33,8 @@ _RAMP_SAMPLES = 480
 _INDEX_OF_JITTER = 3.0  # what a period irregularity of 1 weighs in the creak index
 _APART_SLOW = 0.85  # how far voices die away between pulses at 40 Hz and below
 _DRIFT_FRAMES = 31
+# Soft voices are less regular (Brockmann, Storck, Carding & Drinnan 2008); by how much is our choice.
+_SOFT_IS_UNSTEADY, _COMFORTABLE_DB = 0.8, -26.0
 _MAX_F1_HZ, _MIN_F1_HZ = 1_050.0, 220.0
 
 
@@ -94,9 +96,10 @@ def _physical(gesture: Gesture, speaker: SpeakerSpec, strays: Intonation) -> _Ph
 
     index = np.clip(physical("fry"), 0.0, 0.95)
     # The false folds of a growl keep step with the vocal folds or leave it; they do not scatter single pulses much.
-    angle_rad = speaker.creak_angle_rad * (1.0 - 0.6 * gesture.technique["growl"])
+    angle_rad = speaker.creak_angle_rad * (1.0 - 0.3 * gesture.technique["growl"])
     irregular = index * np.sin(angle_rad) / _INDEX_OF_JITTER
-    jitter = np.minimum(irregular + speaker.jitter_ratio, 0.42)
+    soft = 1.0 + _SOFT_IS_UNSTEADY * _softness(gesture)
+    jitter = np.minimum(irregular + speaker.jitter_ratio * soft, 0.42)
     subharmonic = np.clip(index * np.cos(angle_rad), 0.0, 0.9)
     hnr_db = np.minimum(physical("breathiness"), 30.0)
     voicing = np.clip(1.0 - gesture.technique["whisper"], 0.0, 1.0)
@@ -126,6 +129,11 @@ def _physical(gesture: Gesture, speaker: SpeakerSpec, strays: Intonation) -> _Ph
     )
 
 
+def _softness(gesture: Gesture) -> Float64Array:
+    """0 at and above a comfortable level .. 1 at the softest -> [n_frames]"""
+    return np.clip((_COMFORTABLE_DB - gesture.lanes["loudness"]) / 25.0, 0.0, 1.0)
+
+
 def _source_frames(gesture: Gesture, physical: _Physical, speaker: SpeakerSpec) -> SourceFrames:
     tension = np.clip(gesture.lanes["tension"], 0.0, 1.0)
     creak = np.clip(physical.fry_index / 0.7, 0.0, 1.0)
@@ -136,7 +144,7 @@ def _source_frames(gesture: Gesture, physical: _Physical, speaker: SpeakerSpec) 
     return SourceFrames(
         rate_hz=physical.f0_hz,
         jitter_ratio=physical.jitter_ratio,
-        shimmer_db=speaker.shimmer_db + 1.8 * creak + 0.8 * rough,
+        shimmer_db=speaker.shimmer_db * (1.0 + _SOFT_IS_UNSTEADY * _softness(gesture)) + 1.8 * creak + 0.8 * rough,
         subharmonic_depth=physical.subharmonic_depth,
         roughness_depth=physical.roughness_depth,
         roughness_rate_hz=gesture.roughness_rate_hz,
