@@ -171,6 +171,11 @@ def neighbour_accuracy(encoder: AudioEncoder, known: MelBank, asked: MelBank) ->
     return result
 
 
+def ssl_loop(minutes: float, *, seed: int = 0, device: str = "cpu") -> LoopConfig:
+    """The recipe."""
+    return LoopConfig(minutes=minutes, learning_rate=1e-3, ema_decay=0.999, seed=seed, device=device)
+
+
 def main() -> None:
     """`python -m synth.train.ssl --corpus DIR --run DIR --minutes N`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -188,7 +193,7 @@ def main() -> None:
     device = resolve_device(arguments.device)
     corpus = Corpus.open(arguments.corpus)
     known, asked = (MelBank.of_store(ClipStore(corpus, split), device) for split in ("train", "validation"))
-    loop = LoopConfig(minutes=arguments.minutes, learning_rate=1e-3, ema_decay=0.999, seed=arguments.seed)
+    loop = ssl_loop(arguments.minutes, seed=arguments.seed, device=str(device))
     config = SslConfig(seed=loop.seed, target=arguments.target)
     encoder, report = train_on_bank(known, arguments.run, loop, config, batch_size=arguments.batch)
     log.info("finished: %s", report)

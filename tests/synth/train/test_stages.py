@@ -75,7 +75,7 @@ def test_values_that_are_not_finite_are_left_out() -> None:
 def test_slope_and_its_error_are_those_of_a_weighted_fit() -> None:
     rng = np.random.default_rng(0)
     x = np.linspace(0.0, 1.0, 400)
-    slope, error = weighted_slope(x, (2.0 * x + 0.1 * rng.standard_normal(400)).tolist(), [1.0] * 400)
+    slope, error = weighted_slope(x.tolist(), (2.0 * x + 0.1 * rng.standard_normal(400)).tolist(), [1.0] * 400)
     assert error == pytest.approx(0.1 / math.sqrt(400 / 12), rel=0.1)
     assert abs(slope - 2.0) < 3 * error
 

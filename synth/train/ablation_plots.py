@@ -1,0 +1,129 @@
+"""Plots of an ablation: differences with their intervals, curves over training, the regime as encoders see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synth.errors import UserError
+from synth.train.ablation_report import BASE, MEASURES, arm_names, difference, pathway_table
+
+try:
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+    from matplotlib.axes import Axes
+except ImportError as fault:
+    raise UserError("Plots need the package matplotlib.", remedy="pip install matplotlib.") from fault
+
+Run = Mapping[str, Any]
+_DPI = 110
+_SHOWN = ("v_loss", "log_mel_db_4", "kernel_4")
+
+
+def draw_all(runs: Sequence[Run], folder: Path) -> None:
+    """stages-differences.png, stages-curves.png, stages-regime.png and stages-injection.png."""
+    _differences(runs, folder / "stages-differences.png")
+    _curves(runs, folder / "stages-curves.png")
+    _regimes(runs, folder / "stages-regime.png")
+    _injection(runs, folder / "stages-injection.png")
+
+
+def _mechanism_arms(runs: Sequence[Run]) -> list[str]:
+    return [name for name in arm_names(runs) if name not in ("film", "attention")]
+
+
+def _differences(runs: Sequence[Run], path: Path) -> None:
+    arms = [name for name in _mechanism_arms(runs) if name != BASE]
+    figure, axes = plt.subplots(
+        1, len(_SHOWN), figsize=(11, 0.6 + 0.36 * max(len(arms), 2)), sharey=True, squeeze=False
+    )
+    for axis, measure in zip(axes[0], _SHOWN, strict=True):
+        found = [difference(runs, arm, measure) for arm in arms]
+        at = np.arange(len(arms))[::-1]
+        middle = np.array([d.percent.value for d in found])
+        reach = np.array([[d.percent.value - d.percent.low, d.percent.high - d.percent.value] for d in found]).T
+        colours = [{"better": "#2a7", "worse": "#c33"}.get(d.verdict, "#888") for d in found]
+        axis.errorbar(middle, at, xerr=np.maximum(reach, 0.0), fmt="none", ecolor=colours, capsize=3)
+        axis.scatter(middle, at, c=colours, zorder=3)
+        axis.axvline(0.0, color="k", lw=0.8)
+        axis.set_yticks(at, arms)
+        axis.set_xlabel(f"{MEASURES[measure][0]}\nagainst the static recipe, %")
+    _finish(figure, path)
+
+
+def _curves(runs: Sequence[Run], path: Path) -> None:
+    arms = [name for name in _mechanism_arms(runs) if not name.startswith("all,")]
+    figure, axes = plt.subplots(1, len(_SHOWN), figsize=(11, 3.4), squeeze=False)
+    for axis, measure in zip(axes[0], _SHOWN, strict=True):
+        for arm in arms:
+            _band(axis, [run for run in runs if run["arm"] == arm], measure, arm)
+        axis.set_xscale("log")
+        axis.set_xlabel("step")
+        axis.set_title(MEASURES[measure][0], fontsize=9)
+    axes[0, 0].legend(fontsize=8)
+    _finish(figure, path)
+
+
+def _band(axis: Axes, runs: Sequence[Run], measure: str, label: str) -> None:
+    """Mean over seeds, and the seeds' range."""
+    steps = [row["step"] for row in runs[0]["curve"]]
+    values = np.array([[row[measure] for row in run["curve"]] for run in runs])
+    (line,) = axis.plot(steps, values.mean(0), label=label)
+    axis.fill_between(steps, values.min(0), values.max(0), color=line.get_color(), alpha=0.12)
+
+
+def _regimes(runs: Sequence[Run], path: Path) -> None:
+    static = [run for run in runs if run["arm"] == BASE]
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
+    for run in static:
+        track = np.array(run["track"])
+        axes[0].plot(track[:, 0], np.exp(track[:, 1]), color="#357", alpha=0.6)
+    columns = [name for name in static[0]["track_columns"] if name.startswith("regime by ")]
+    for index, name in enumerate(columns):
+        for run in static:
+            track = np.array(run["track"])
+            at = run["track_columns"].index(name)
+            label = name.removeprefix("regime by ") if run is static[0] else None
+            axes[1].plot(track[:, 0], track[:, at], color=f"C{index}", alpha=0.7, label=label)
+    for index, arm in enumerate(name for name in _mechanism_arms(runs) if name.startswith("all")):
+        mine = [np.array(run["track"]) for run in runs if run["arm"] == arm]
+        for k, track in enumerate(mine):
+            axes[2].plot(track[:, 0], track[:, 4], color=f"C{index}", alpha=0.7, label=arm if k == 0 else None)
+    titles = ("discrepancy D, static runs", "regime of the static runs, by encoder", "regime that steers, by arm")
+    for axis, title in zip(axes, titles, strict=True):
+        axis.set_xscale("log")
+        axis.set_xlabel("step")
+        axis.set_title(title, fontsize=9)
+    axes[0].set_yscale("log")
+    axes[1].legend(fontsize=7)
+    axes[2].legend(fontsize=7)
+    _finish(figure, path)
+
+
+def _injection(runs: Sequence[Run], path: Path) -> None:
+    table = pathway_table(runs)
+    figure, axis = plt.subplots(figsize=(7.5, 3.2))
+    for offset, injection in enumerate(("film", "attention")):
+        rows = [(k, row[injection]["against both"]) for k, row in enumerate(table.values()) if injection in row]
+        if not rows:
+            continue
+        at = np.array([k for k, _ in rows]) + 0.2 * (offset - 0.5)
+        middle = np.array([interval.value for _, interval in rows])
+        reach = np.array([[i.value - i.low, i.high - i.value] for _, i in rows]).T
+        axis.errorbar(at, middle, yerr=np.maximum(reach, 0.0), fmt="o", capsize=3, label=f"{injection} alone")
+    axis.axhline(0.0, color="k", lw=0.8)
+    axis.set_xticks(range(len(table)), [name.replace(" ", "\n") for name in table], fontsize=8)
+    axis.set_ylabel("error of v against both, %")
+    axis.legend(fontsize=8)
+    _finish(figure, path)
+
+
+def _finish(figure: Any, path: Path) -> None:
+    figure.tight_layout()
+    figure.savefig(path, dpi=_DPI)
+    plt.close(figure)
