@@ -9,15 +9,20 @@ FILTER_FFT = 1024
 FILTER_BINS = FILTER_FFT // 2 + 1
 
 
-def band_basis(n_bands: int) -> Tensor:
-    """Linear interpolation from `n_bands` control points to FILTER_BINS -> [n_bands, FILTER_BINS].
+def band_points(n_bands: int) -> Tensor:
+    """Where the control points lie, in bins of the filters' transform -> [n_bands], from 0 to FILTER_BINS - 1.
 
     Points are linear below about 2 kHz (formants) and logarithmic above.
     """
     top = FILTER_BINS - 1
     linear = n_bands // 3
     knee = linear * 1.0
-    points = torch.cat([torch.arange(linear) * 1.0, torch.logspace(0, 1, n_bands - linear, base=top / knee) * knee])
+    return torch.cat([torch.arange(linear) * 1.0, torch.logspace(0, 1, n_bands - linear, base=top / knee) * knee])
+
+
+def band_basis(n_bands: int) -> Tensor:
+    """Linear interpolation from `n_bands` control points to FILTER_BINS -> [n_bands, FILTER_BINS]."""
+    points = band_points(n_bands)
     bins = torch.arange(FILTER_BINS) * 1.0
     upper = torch.searchsorted(points, bins).clamp(1, n_bands - 1)
     low, high = points[upper - 1], points[upper]

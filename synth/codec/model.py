@@ -31,7 +31,9 @@ LOG_FLOOR = 1e-5
 _GATE_LIMIT = 1.5
 
 # What weights stored before a field existed were trained with.
-_WHEN_ABSENT: Mapping[str, Any] = {"encoder_views": [[1024, 240, 80]], "decoder_expansion": 4, "decoder_skip": False}
+_WHEN_ABSENT: Mapping[str, Any] = {
+    "encoder_views": [[1024, 240, 80]], "encoder_skip": False, "decoder_expansion": 4, "decoder_skip": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,9 @@ class CodecConfig:
     """Everything needed to build the codec; stored with its weights.
 
     encoder_views   log-mel spectra the encoder sees, each (transform size, hop, bands); hops divide HOP_SAMPLES
+    encoder_skip    the log-mel spectra also reach the latents linearly
+    decoder_future  frames of look-ahead; a cell also needs the filters of half a frame after it, so one less than
+                    DECODER_FUTURE_FRAMES for cells to join exactly
     decoder_skip    the latents also reach the filters linearly, and the glottal cycle may gate the noise
     posterior_std   noise added to learned latents in training, which bounds what they carry
     """
@@ -47,9 +52,10 @@ class CodecConfig:
     encoder_dim: int = 320
     encoder_blocks: int = 5
     encoder_views: tuple[tuple[int, int, int], ...] = ((2048, 480, 128), (1024, 240, 80), (256, 120, 20))
+    encoder_skip: bool = True
     decoder_dim: int = 256
     decoder_blocks: int = 5
-    decoder_future: int = 2
+    decoder_future: int = 1
     decoder_expansion: int = 3
     decoder_skip: bool = True
     n_bands: int = 128
@@ -90,6 +96,7 @@ class Encoder(nn.Module):
         self.enter = nn.Linear(n_inputs, config.encoder_dim)
         self.blocks = nn.ModuleList(ConvNeXtBlock(config.encoder_dim, 3, 3, 3) for _ in range(config.encoder_blocks))
         self.leave = nn.Linear(config.encoder_dim, config.learned_dim)
+        self.skip = nn.Linear(n_inputs, config.learned_dim) if config.encoder_skip else None
 
     def log_mel(self, audio: Tensor, index: int) -> Tensor:
         """[B, n_frames * HOP_SAMPLES] -> one view [B, n_frames, bands of all its sub-frames], about -4..4."""
@@ -104,11 +111,17 @@ class Encoder(nn.Module):
 
     def forward(self, audio: Tensor, features: Tensor) -> Tensor:
         """audio [B, n_frames * HOP_SAMPLES], features [B, n_frames, ENCODER_FEATURES] -> [B, n_frames, learned]."""
-        views = [self.log_mel(audio, index) for index in range(len(self.views))]
-        x = self.enter(torch.cat([*views, features], dim=-1))
+        inputs = self.inputs(audio, features)
+        x = self.enter(inputs)
         for block in self.blocks:
             x = block(x)
-        return self.leave(x)
+        learned = self.leave(x)
+        return learned if self.skip is None else learned + self.skip(inputs)
+
+    def inputs(self, audio: Tensor, features: Tensor) -> Tensor:
+        """Every view, one after the other, then the features -> [B, n_frames, n_inputs]."""
+        views = [self.log_mel(audio, index) for index in range(len(self.views))]
+        return torch.cat([*views, features], dim=-1)
 
 
 class Decoder(nn.Module):
@@ -119,7 +132,7 @@ class Decoder(nn.Module):
         self.config = config
         n_inputs = config.latent_dim + 1
         self.enter = nn.Linear(n_inputs, config.decoder_dim)
-        # Only the first block looks ahead; the others are causal, so that streaming needs 20 ms and no more.
+        # Only the first block looks ahead; the others are causal, so that streaming needs little.
         futures = [config.decoder_future] + [0] * (config.decoder_blocks - 1)
         self.blocks = nn.ModuleList(
             ConvNeXtBlock(config.decoder_dim, config.decoder_expansion, 2, future) for future in futures

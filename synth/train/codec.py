@@ -29,6 +29,7 @@ from synth.train.adversarial import Discriminators, play
 from synth.train.checkpoint import load_average
 from synth.train.codec_inputs import encoder_features, encoder_inputs, excitation_frames, explicit_inputs
 from synth.train.codec_inputs import explicit_latents as explicit_latents
+from synth.train.codec_start import start_from_spectra
 from synth.train.descent import resolve_device
 from synth.train.device_store import DeviceStore
 from synth.train.loop import BEST_FILE, VALIDATION, LoopConfig, LoopReport, describe, train
@@ -42,6 +43,7 @@ EXCERPT_FRAMES = 100
 REAL_FRACTION = 0.6
 BATCH_SIZE = {"cpu": 12, "cuda": 64}
 ADVERSARIAL_SHARE = 0.45  # of the time box
+_LEARNING_RATE = 1.5e-3
 _ADVERSARIAL_RATE = 0.3  # of the first stage's learning rate
 _ADVERSARIAL_EXCERPTS = 32  # of a batch: discriminators are dear
 _WEIGHTS = {
@@ -51,6 +53,7 @@ _WEIGHTS = {
 _EXPLICIT_NOISE = 0.05
 _F0_SHIFT_SEMITONES = 9.0
 _F0_SHIFTED, _F0_DROPPED = 0.7, 0.1
+_START_EXCERPTS = 96
 _VALIDATION_BATCHES = 3
 _VALIDATION_SIZE = 24
 # What discriminators add is not in the distances: so much of them may be lost for it.
@@ -206,7 +209,12 @@ def train_codec(
         return lambda rng: make_batch(store, seed + int(rng.integers(2**48)), size)
 
     torch.manual_seed(loop.seed)
-    task = CodecTask(Codec(config), use_bf16=use_bf16, held_out=held_out)
+    codec = Codec(config)
+    if codec.config.encoder_skip and codec.config.decoder_skip:
+        example = make_batch(store, 0, _START_EXCERPTS, augment_db=0.0)
+        share = start_from_spectra(codec.to(device), example["audio"], example["features"])
+        log.info("linear paths explain %.1f %% of the filters they should give", 100.0 * share)
+    task = CodecTask(codec, use_bf16=use_bf16, held_out=held_out)
     first = _shortened(loop, 1.0 - ADVERSARIAL_SHARE) if adversarial else loop
     averaged, report = _stage(task, batches(0), first, run_dir, "reconstruction")
     if adversarial and not report.stopped:
@@ -279,6 +287,11 @@ def _validation(stage_dir: Path) -> float | None:
     return float(json.loads(path.read_text()).get(VALIDATION, float("nan"))) if path.exists() else None
 
 
+def codec_loop(minutes: float, *, seed: int = 0, device: str = "cpu") -> LoopConfig:
+    """The recipe."""
+    return LoopConfig(minutes=minutes, learning_rate=_LEARNING_RATE, ema_decay=0.999, seed=seed, device=device)
+
+
 def main() -> None:
     """`python -m synth.train.codec --corpus DIR --run DIR --minutes N`."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -289,7 +302,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="excerpts of a second in a batch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 16), help="processes before training")
-    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
+    parser.add_argument("--learning-rate", type=float, default=_LEARNING_RATE)
     parser.add_argument("--max-steps", type=int, default=10**9)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--adversarial", action=argparse.BooleanOptionalAction, default=None)
@@ -297,10 +310,8 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
     torch.backends.cuda.matmul.allow_tf32 = True
-    loop = LoopConfig(
-        minutes=arguments.minutes, learning_rate=arguments.learning_rate, device=arguments.device,
-        max_steps=arguments.max_steps, seed=arguments.seed, ema_decay=0.999,
-    )  # fmt: skip
+    loop = codec_loop(arguments.minutes, seed=arguments.seed, device=arguments.device)
+    loop = replace(loop, learning_rate=arguments.learning_rate, max_steps=arguments.max_steps)
     _, report = train_codec(
         arguments.corpus, arguments.run, loop, batch_size=arguments.batch, adversarial=arguments.adversarial,
         n_workers=arguments.workers,
