@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synth.codec.excitation import ExcitationFrames, excitation, pinned_phase
-from synth.codec.layout import EXPLICIT_NAMES, expand_explicit
-from synth.codec.model import Codec, CodecConfig, scaled_log_f0
+from synth.codec.decoding import decode_cell
+from synth.codec.model import Codec, CodecConfig
 from synth.codec.noise import Stream, normal_frames
 from synth.codec.weights import content_hash, load_weights, read_config
 from synth.diffusion.conditioning import TimbreScale, condition_array
@@ -30,9 +29,6 @@ from synth.errors import UserError
 from synth.spec.audio import (
     CELL_FRAMES,
     CONTEXT_FRAMES,
-    DECODER_FUTURE_FRAMES,
-    DECODER_PAST_FRAMES,
-    HOP_SAMPLES,
     WINDOW_FRAMES,
 )
 from synth.spec.controls import ControlFrames
@@ -42,7 +38,6 @@ Float32Array = NDArray[np.float32]
 DEFAULT_WEIGHTS_DIR = Path(__file__).resolve().parent.parent / "presets" / "models" / "default"
 CODEC_FILE = "codec.safetensors"
 DENOISER_FILE = "denoiser.safetensors"
-DECODE_FRAMES = DECODER_PAST_FRAMES + CELL_FRAMES + DECODER_FUTURE_FRAMES
 
 
 class Quality(StrEnum):
@@ -168,7 +163,6 @@ class Engine:
         mixed = np.sum([weights[name][:, None] * timbre for name, timbre in self._typical.items()], axis=0)
         return (mixed / total[:, None]).astype(np.float32)
 
-    @torch.inference_mode()
     def decode_cell(
         self, latents: Float32Array, pitch_note: Float32Array, *, seed: int, cell_index: int, pitch_drift: float
     ) -> Float32Array:
@@ -178,27 +172,4 @@ class Engine:
         pitch_note    [3 * CELL_FRAMES] MIDI notes of the cell before, this cell and the one after
         pitch_drift   0..1, how much of the sampled drift of F0 is heard; 0 = the pitch exactly
         """
-        if latents.shape != (self.latent_dim, DECODE_FRAMES) or pitch_note.shape != (3 * CELL_FRAMES,):
-            raise ValueError(f"latents {latents.shape} or pitch {pitch_note.shape} have the wrong shape")
-        f0_hz = (440.0 * 2.0 ** ((np.asarray(pitch_note, dtype=np.float64) - 69.0) / 12.0)).astype(np.float32)
-        phase, first_sample = pinned_phase(f0_hz, (cell_index - 1) * CELL_FRAMES)
-        first_frame = cell_index * CELL_FRAMES - DECODER_PAST_FRAMES
-        offset = first_frame * HOP_SAMPLES - first_sample
-        inner = f0_hz[CELL_FRAMES - DECODER_PAST_FRAMES : 2 * CELL_FRAMES + DECODER_FUTURE_FRAMES]
-        explicit = expand_explicit(latents[self.codec.config.learned_dim :])
-        frames = ExcitationFrames(inner, **{name: explicit[name] for name in EXPLICIT_NAMES})
-        source = excitation(
-            phase[offset : offset + DECODE_FRAMES * HOP_SAMPLES],
-            first_frame * HOP_SAMPLES,
-            frames,
-            first_frame,
-            seed=seed,
-            drift_amount=pitch_drift,
-        )
-        audio = self.codec.decoder(
-            torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(self.device),
-            scaled_log_f0(torch.from_numpy(inner))[None].to(self.device),
-            torch.from_numpy(source)[None].to(self.device),
-        )[0].cpu()
-        start = DECODER_PAST_FRAMES * HOP_SAMPLES
-        return audio[start : start + CELL_FRAMES * HOP_SAMPLES].numpy()
+        return decode_cell(self.codec, latents, pitch_note, seed=seed, cell_index=cell_index, pitch_drift=pitch_drift)

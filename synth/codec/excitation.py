@@ -57,14 +57,23 @@ def _interpolate(values: Float32Array, positions: Float64Array) -> Float64Array:
 
 
 def pinned_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array, int]:
-    """Phase in cycles at sample centres over the whole anchor intervals inside the frames given.
+    """Phase in cycles at sample centres over whole cells.
 
-    f0_hz        [n_frames] from absolute frame `first_frame`, which must be an anchor; n_frames whole intervals
+    f0_hz        [n_frames] from absolute frame `first_frame`; both are multiples of PHASE_ANCHOR_FRAMES
     Returns (phase [n_frames * HOP_SAMPLES], absolute first sample). Within an interval the phase starts at its
     anchor's value in [0, 2) and increases continuously; at the next anchor it restarts, whole cycles apart.
+    Anchors lie in the middle of cells: of three cells, the middle one with all that surrounds it gets the phase that
+    a longer stretch would give it, to the bit; the outer halves of the others do as if their pitch were held outside.
     """
     if first_frame % PHASE_ANCHOR_FRAMES or len(f0_hz) % PHASE_ANCHOR_FRAMES:
-        raise ValueError("phase needs whole anchor intervals")
+        raise ValueError("phase needs whole cells")
+    half = PHASE_ANCHOR_FRAMES // 2
+    phase, _ = _anchored_phase(np.pad(f0_hz, half, mode="edge"), first_frame - half)
+    return phase[half * HOP_SAMPLES : -half * HOP_SAMPLES], first_frame * HOP_SAMPLES
+
+
+def _anchored_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array, int]:
+    """`pinned_phase` over whole intervals, where `first_frame` is an anchor."""
     first_sample = first_frame * HOP_SAMPLES
     n_samples = len(f0_hz) * HOP_SAMPLES
     f0 = _interpolate(np.clip(f0_hz, MIN_F0_HZ, MAX_F0_HZ), _frame_positions(first_sample, n_samples, first_frame))
