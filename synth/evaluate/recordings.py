@@ -12,9 +12,9 @@ import numpy as np
 from synth.corpus.manifest import ClipRecord, Corpus, unit_hash
 from synth.errors import UserError
 from synth.evaluate.singing import Gesture
-from synth.features.analysis import Analysis, analyse
+from synth.features.analysis import Analysis
 from synth.features.extract import breakpoints, controls_from_analysis
-from synth.spec.audio import CELL_FRAMES, CONTEXT_FRAMES, FRAME_RATE_HZ, HOP_S, HOP_SAMPLES, n_frames_for
+from synth.spec.audio import FRAME_RATE_HZ, HOP_S, HOP_SAMPLES, n_frames_for
 from synth.spec.controls import ControlFrames, Float32Array
 from synth.spec.lanes import LANES, TECHNIQUES, lane
 
@@ -61,28 +61,13 @@ def load_recording(corpus: Corpus, record: ClipRecord) -> Recording:
 
 def encode(engine: Engine, audio: Float32Array) -> tuple[Float32Array, ControlFrames]:
     """A recording's own latents, laid out as Singer.latents does, and controls that hold its measured F0."""
-    import torch
+    from synth.evaluate.encoding import encode_recording
 
-    from synth.train.codec import encoder_features, explicit_latents
-
+    encoded = encode_recording(engine.codec, audio)
     n_frames = n_frames_for(len(audio))
-    n_cells = -(-n_frames // CELL_FRAMES)
-    padded = np.zeros((n_cells * CELL_FRAMES + 2 * CONTEXT_FRAMES) * HOP_SAMPLES, dtype=np.float32)
-    start = CONTEXT_FRAMES * HOP_SAMPLES
-    padded[start : start + len(audio)] = audio
-    analysis = analyse(padded)
-    arrays = {f"phys.{name}": values[None] for name, values in analysis.physical.items()}
-    arrays |= {"lane.presence": analysis.lanes["presence"][None], "f0_hz": analysis.f0.f0_hz[None]}
-    arrays["voiced"] = analysis.f0.voiced[None].astype(np.float32)
-    device = engine.device
-    with torch.inference_mode():
-        features = torch.from_numpy(encoder_features(arrays)).to(device)
-        learned = engine.codec.encoder(torch.from_numpy(padded)[None].to(device), features)[0].cpu().numpy()
-    latents = np.concatenate([learned.T, explicit_latents(arrays)[0]]).astype(np.float32)
-    note = 69.0 + 12.0 * np.log2(analysis.f0.f0_hz[CONTEXT_FRAMES : CONTEXT_FRAMES + n_frames] / 440.0)
     values = {spec.id: np.full(n_frames, spec.default, dtype=np.float32) for spec in LANES}
-    values["pitch"] = note.astype(np.float32)
-    return latents, ControlFrames(values, None, pitch_drift=0.0)
+    values["pitch"] = encoded.note[:n_frames]
+    return encoded.latents, ControlFrames(values, None, pitch_drift=0.0)
 
 
 def extracted(analysis: Analysis, *, varying_timbre: bool = False) -> Gesture:
