@@ -131,12 +131,14 @@ def _write_breath(rng: np.random.Generator, draft: _Draft, span: slice) -> None:
     """Fill `span` with an audible breath, mostly in, sometimes out."""
     n_frames = span.stop - span.start
     swell = np.sin(np.pi * np.linspace(0.02, 0.98, n_frames) ** rng.uniform(0.6, 1.4))
-    draft.lanes["loudness"][span] = rng.uniform(-50.0, -28.0) + 18.0 * (swell - 1.0)
+    draft.lanes["loudness"][span] = rng.uniform(-42.0, -26.0) + 14.0 * (swell - 1.0)
     draft.lanes["breathiness"][span] = 1.0 + OVERSHOOT
     inwards = rng.uniform() < 0.8
-    draft.lanes["tension"][span] = rng.uniform(1.0, 1.0 + OVERSHOOT) if inwards else rng.uniform(0.7, 1.05)
+    draft.lanes["tension"][span] = rng.uniform(1.0, 1.1) if inwards else rng.uniform(0.7, 1.05)
     draft.lanes["vowel_open"][span] = rng.uniform(0.55, 0.85)
     draft.lanes["vowel_front"][span] = rng.uniform(0.55, 0.85)
+    # The palate and the tongue are out of the way: a gasp has the colour of a smaller tract.
+    draft.lanes["tract"][span] = np.minimum(draft.lanes["tract"][span], rng.uniform(0.2, 0.4))
     draft.lanes["ingress"][span] = float(inwards)
     draft.lanes["presence"][span] = 1.0
     draft.technique["breathy" if inwards else "whisper"][span] = 1.0
