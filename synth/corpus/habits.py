@@ -11,6 +11,7 @@ import numpy as np
 Range = tuple[float, float]
 
 OVERSHOOT: Final = 0.12
+_LOWEST_COMPASS_TOP: Final = 45.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,12 @@ def somebody(rng: np.random.Generator) -> Person:
 
 
 def compass(habit: Habit, person: Person) -> Range:
-    """Where `person` does this: within the technique's range, as far as the two meet."""
+    """Where `person` does this: within the technique's range, as far as the two meet.
+
+    Fry lies equally low in everybody (Hollien & Michel 1968).
+    """
+    if habit.pitch[1] < _LOWEST_COMPASS_TOP:
+        return habit.pitch
     low, high = max(habit.pitch[0], person.middle_note - 13.0), min(habit.pitch[1], person.middle_note + 15.0)
     return (low, high) if high - low >= 8.0 else habit.pitch
 
