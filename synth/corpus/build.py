@@ -11,16 +11,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-import multiprocessing
-import os
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 
@@ -28,6 +25,7 @@ from synth.corpus.check import check_corpus
 from synth.corpus.cutting import ClipPlan, plan_clips
 from synth.corpus.manifest import ClipRecord, Corpus, Split, recorded_splits
 from synth.corpus.measure import Job, RealJob, RefreshJob, SimulatedJob, run_job
+from synth.corpus.pool import finished, worker_pool
 from synth.corpus.real import Source, read_catalogue
 from synth.corpus.survey import Survey, survey_recording
 from synth.corpus.variants import variant_of
@@ -39,8 +37,6 @@ logger = logging.getLogger(__name__)
 SIMULATED_RANGE_S: Final = (3.0, 8.0)
 # After each of the techniques comes one gesture that mixes them as it likes.
 TECHNIQUE_ROUND: Final[tuple[str | None, ...]] = (*TECHNIQUES, None)
-_THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PENDING_PER_WORKER: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +88,7 @@ def build_corpus(
         raise UserError("Minutes, workers and variants cannot be negative.", remedy="Give 0 or more.")
     sources = [*(read_catalogue(voices_dir) if voices_dir is not None else ()), *extra_sources]
     known = recorded_splits(out_dir)
-    with _pool(n_workers) as pool:
+    with worker_pool(n_workers) as pool:
         surveyed, failures = survey_all(sources, pool, n_workers)
         jobs: list[Job] = real_jobs(out_dir, surveyed, known, n_variants)
         jobs += simulated_jobs(out_dir, simulated_minutes, seed)
@@ -110,7 +106,7 @@ def survey_all(
     surveys: dict[int, Survey] = {}
     failures: list[tuple[int, str]] = []
     numbered = list(enumerate(sources))
-    for (index, source), outcome in _finished(_survey_job, numbered, pool, n_workers):
+    for (index, source), outcome in finished(_survey_job, numbered, pool, n_workers):
         try:
             surveys[index] = outcome.result()
         except UserError as trouble:
@@ -154,7 +150,7 @@ def refresh_features(
 ) -> Corpus:
     """Measure every clip of `corpus` again; audio, exact lanes and records stay."""
     jobs = [RefreshJob(corpus.folder, record) for record in corpus.records]
-    with _pool(n_workers) as pool:
+    with worker_pool(n_workers) as pool:
         return _run(corpus.folder, jobs, pool, n_workers, on_progress, should_stop, [])
 
 
@@ -182,7 +178,7 @@ def _run(
     records: dict[str, ClipRecord] = {}
     failures: list[str] = []
     started_s = time.monotonic()
-    outcomes = _finished(run_job, jobs, pool, n_workers)
+    outcomes = finished(run_job, jobs, pool, n_workers)
     stopped, done_s = False, 0.0
     with contextlib.closing(outcomes):
         for job, outcome in outcomes:
@@ -207,62 +203,6 @@ def _run(
         what = "recording" if len(unread) == 1 else "recordings"
         raise UserError(f"{len(unread)} {what} left out; the first: {unread[0]}", remedy=remedy)
     return corpus
-
-
-_Task = TypeVar("_Task")
-_Answer = TypeVar("_Answer")
-
-
-@contextlib.contextmanager
-def _pool(n_workers: int) -> Iterator[Executor | None]:
-    """Processes that are started once for all of a build; None where the work is done in this one."""
-    if not n_workers:
-        yield None
-        return
-    context = multiprocessing.get_context("spawn")
-    with _single_threaded_children(), ProcessPoolExecutor(n_workers, mp_context=context) as pool:
-        yield pool
-
-
-def _finished(
-    work: Callable[[_Task], _Answer], tasks: Iterable[_Task], pool: Executor | None, n_workers: int
-) -> Generator[tuple[_Task, Future[_Answer]], None, None]:
-    """Each task with its finished future, in the order they finish. Closing it early drops what has not begun."""
-    if pool is None:
-        for task in tasks:
-            outcome: Future[_Answer] = Future()
-            try:
-                outcome.set_result(work(task))
-            except Exception as fault:
-                outcome.set_exception(fault)
-            yield task, outcome
-        return
-    waiting = iter(tasks)
-    pending = {pool.submit(work, task): task for task in islice(waiting, n_workers * _PENDING_PER_WORKER)}
-    try:
-        while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                yield pending.pop(future), future
-                for task in islice(waiting, 1):
-                    pending[pool.submit(work, task)] = task
-    finally:
-        if pending:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextlib.contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """Numeric libraries read these when a process starts; beside other workers, threads only get in the way."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 class _ProgressLines:

@@ -24,6 +24,7 @@ _FFT_SAMPLES: Final = 2048
 _WITHIN_DB: Final = 80.0  # of the loudest band: what lies lower is nothing a microphone heard
 _CLIFF_DB: Final = 35.0  # a fall within 500 Hz that no voice has: somebody's filter
 _CLIFF_HALF_HZ: Final = 250.0
+_LOWEST_CLIFF_HZ: Final = 3_000.0  # a dark vowel may fall as steeply below; a telephone ends at 3.4 kHz
 _FULL_SCALE: Final = 0.9999
 _FLAT_RUN_SAMPLES: Final = 3
 
@@ -93,7 +94,7 @@ def bandwidth_hz(power: NDArray[np.float64], sample_rate_hz: int) -> float:
     level_db = 10.0 * np.log10(power / power.max() + 1e-30)
     top = int(np.flatnonzero(level_db > -_WITHIN_DB)[-1])
     half = max(int(_CLIFF_HALF_HZ / bin_hz), 1)
-    edges = np.arange(3 * half, len(level_db) - 3 * half)
+    edges = np.arange(max(3 * half, int(_LOWEST_CLIFF_HZ / bin_hz)), len(level_db) - 3 * half)
     below_db = np.median(np.lib.stride_tricks.sliding_window_view(level_db, 2 * half)[edges - 3 * half], axis=1)
     loudest_above_db = np.maximum.accumulate(level_db[::-1])[::-1][edges + half]
     cliffs = edges[below_db - loudest_above_db > _CLIFF_DB]

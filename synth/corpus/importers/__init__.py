@@ -1,0 +1,1 @@
+"""Ways into the catalogue: VocalSet, EMVD and plain folders of recordings."""
