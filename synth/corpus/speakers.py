@@ -70,7 +70,7 @@ def random_speaker(rng: np.random.Generator, *, chaos: float) -> SpeakerSpec:
         drift_cents=drift_cents,
         wander_cents=drift_cents * float(rng.uniform(0.8, 2.0)),
         jitter_ratio=float(np.clip(rng.lognormal(np.log(0.004), 0.45), 0.0015, 0.009)),
-        shimmer_db=float(np.clip(rng.lognormal(np.log(0.11), 0.45), 0.04, 0.26)),
+        shimmer_db=float(np.clip(rng.lognormal(np.log(0.09), 0.45), 0.03, 0.24)),
         creak_angle_rad=float(rng.uniform(0.1, 1.45)),
         folds=_random_folds(rng, chaos),
         level_drift_db=float(rng.uniform(0.2, 1.2)),
