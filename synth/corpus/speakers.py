@@ -59,7 +59,7 @@ def random_speaker(rng: np.random.Generator, *, chaos: float) -> SpeakerSpec:
     """Somebody new; `chaos` (0..1) is how unruly the false folds are."""
     drift_cents = float(np.clip(rng.lognormal(np.log(8.0), 0.45), 2.5, 24.0))
     has_vibrato = rng.uniform() < _HAS_VIBRATO
-    # Prame (1994, 1997) and Seashore: 4.5 to 7 Hz, some 35 to 120 cents either way; pop singers have less.
+    # 4.5-6.5 Hz or a little more, 30 to 100 cents either way in singers (Timmers & Desain 2000 review it), others less.
     vibrato_cents = float(np.clip(rng.lognormal(np.log(50.0), 0.5), 12.0, 130.0)) if has_vibrato else 0.0
     has_tremor = rng.uniform() < _HAS_TREMOR
     return SpeakerSpec(
