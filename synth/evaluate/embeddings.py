@@ -28,7 +28,10 @@ _CONTEXT_S = 0.25  # what an encoder hears on either side of an excerpt
 class Embedding(Protocol):
     """Excerpts of a sound to vectors."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Said beside every figure."""
+        ...
 
     def __call__(self, sound: Sound, excerpts: Sequence[slice]) -> Float64Array:
         """Frames of each excerpt -> [n_excerpts, dim]."""

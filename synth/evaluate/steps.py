@@ -127,7 +127,9 @@ def _measure(
         cents.append(100.0 * abs(heard["pitch"] - segment.lanes["pitch"]))
     columns = np.array(spectra, dtype=np.float64).reshape(-1, 3).T
     fine = np.array(cents)
-    measured = dict(zip(MEASURES, [*columns, np.array(lane_errors), np.where(fine <= 100.0, fine, np.nan)]))
+    measured: dict[str, Float64Array] = dict(
+        zip(MEASURES, [*columns, np.array(lane_errors), np.where(fine <= 100.0, fine, np.nan)])
+    )
     return float(np.median(cell_s)), measured
 
 
