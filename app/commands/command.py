@@ -22,6 +22,7 @@ COMMANDS: Final = MappingProxyType(
         "bench": "How fast this machine renders and draws.",
         "corpus": "The recordings and gestures a model learns from.",
         "train": "Train a model on a corpus.",
+        "distill": "Teach a trained model to need fewer steps.",
         "evaluate": "Measure how well the model obeys, and how it sounds against real voices.",
     }
 )

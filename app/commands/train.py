@@ -1,21 +1,17 @@
-"""`stridor train codec|diffusion`."""
+"""`stridor train codec|diffusion|control|ssl|technique|baseline|plot`."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from app.commands.command import command as stridor_command
 from app.commands.terminal import show
+from app.commands.training import FILE, FOLDER, Training, show_report, training
 
-if TYPE_CHECKING:
-    from synth.train.loop import LoopReport
-
-_FOLDER = click.Path(path_type=Path, file_okay=False)
+_WORKERS = click.IntRange(min=1)
 
 
 @click.group("train")
@@ -24,63 +20,122 @@ def command() -> None:
 
 
 @stridor_command("codec", example="stridor train codec --corpus runs/corpus --run runs/codec --minutes 30")
-@click.option("--corpus", type=_FOLDER, required=True, help="A folder made by `stridor corpus build`.")
-@click.option("--run", "run_folder", type=_FOLDER, required=True, help="Folder of checkpoints and weights.")
-@click.option("--minutes", type=click.FloatRange(min=0.0, min_open=True), default=30.0, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-def codec(corpus: Path, run_folder: Path, minutes: float, threads: int, seed: int, as_json: bool) -> None:
+@click.option("--adversarial/--no-adversarial", default=None, help="A second stage with discriminators.")
+@click.option("--workers", type=_WORKERS, default=2, show_default=True, help="Processes that prepare the corpus.")
+@training(30.0)
+def codec(wanted: Training, *, adversarial: bool | None, workers: int, as_json: bool) -> None:
     """Train the codec: voice to latents at 100 Hz and back. Leaves codec.safetensors in the run folder."""
-    import torch  # only training waits for it
+    from synth.train.codec import codec_loop, train_codec
 
-    from synth.train.codec import train_codec
-    from synth.train.loop import LoopConfig
-
-    _tell_how_it_goes()
-    torch.set_num_threads(threads)
-    _, report = train_codec(corpus, run_folder, LoopConfig(minutes=minutes, seed=seed))
-    _show_report(run_folder / "codec.safetensors", report, as_json=as_json)
+    _, report = train_codec(
+        wanted.corpus, wanted.run, codec_loop(wanted.minutes, seed=wanted.seed, device=wanted.device),
+        batch_size=wanted.batch, adversarial=adversarial, use_bf16=wanted.bf16, n_workers=workers,
+    )  # fmt: skip
+    show_report(wanted.run / "codec.safetensors", report, as_json=as_json)
 
 
 @stridor_command(
     "diffusion",
     example="stridor train diffusion --corpus runs/corpus --codec runs/codec/codec.safetensors --run runs/diffusion",
 )
-@click.option("--corpus", type=_FOLDER, required=True, help="A folder made by `stridor corpus build`.")
-@click.option("--codec", "codec_file", type=click.Path(path_type=Path, dir_okay=False), required=True)
-@click.option("--run", "run_folder", type=_FOLDER, required=True, help="Folder of checkpoints and weights.")
-@click.option("--minutes", type=click.FloatRange(min=0.0, min_open=True), default=40.0, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
-def diffusion(
-    corpus: Path, codec_file: Path, run_folder: Path, minutes: float, threads: int, seed: int, as_json: bool
-) -> None:
+@click.option("--codec", "codec_file", type=FILE, required=True)
+@training(40.0)
+def diffusion(wanted: Training, *, codec_file: Path, as_json: bool) -> None:
     """Train the denoiser on a codec's latents. Leaves denoiser.safetensors in the run folder."""
-    import torch  # only training waits for it
-
     from synth.engine import load_codec
-    from synth.train.diffusion import diffusion_loop, train_diffusion
+    from synth.train.descent import resolve_device
+    from synth.train.diffusion import BATCH_SIZE, diffusion_loop, train_diffusion
 
-    _tell_how_it_goes()
-    torch.set_num_threads(threads)
-    _, report = train_diffusion(corpus, load_codec(codec_file), run_folder, diffusion_loop(minutes, seed))
-    _show_report(run_folder / "denoiser.safetensors", report, as_json=as_json)
-
-
-def _tell_how_it_goes() -> None:
-    """The training loop logs its losses; whoever waits for it wants to see them."""
-    terminal = logging.StreamHandler(sys.stderr)
-    terminal.setLevel(logging.INFO)
-    terminal.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    logging.getLogger("synth.train").addHandler(terminal)
+    device = resolve_device(wanted.device)
+    loop = diffusion_loop(wanted.minutes, seed=wanted.seed, device=str(device))
+    frozen = load_codec(codec_file).to(device)
+    _, report = train_diffusion(
+        wanted.corpus, frozen, wanted.run, loop, batch_size=wanted.batch or BATCH_SIZE, use_bf16=wanted.bf16
+    )
+    show_report(wanted.run / "denoiser.safetensors", report, as_json=as_json)
 
 
-def _show_report(weights: Path, report: LoopReport, *, as_json: bool) -> None:
-    result: dict[str, Any] = {"weights": weights, "steps": report.steps, "seconds": report.seconds}
-    result |= {"loss": report.loss, "peak_memory_mb": report.peak_memory_mb}
-    line = f"{weights}: {report.steps} steps in {report.seconds / 60.0:.1f} min, loss {report.loss:.3f}"
-    show(result, [line], as_json=as_json)
+@stridor_command(
+    "control",
+    example="stridor train control --corpus runs/corpus --weights runs/distilled --run runs/control --minutes 6",
+)
+@click.option("--weights", type=FOLDER, required=True, help="Folder with codec.safetensors and denoiser.safetensors.")
+@click.option("--workers", type=_WORKERS, default=2, show_default=True, help="Processes that listen.")
+@training(6.0, without=("batch", "bf16", "processes"))
+def control(wanted: Training, *, weights: Path, workers: int, as_json: bool) -> None:
+    """Refine a denoiser by what the ears measure in its own sound. Leaves denoiser.safetensors in the run folder."""
+    from synth.train.control import refine
+
+    refine(
+        wanted.corpus, weights, wanted.run,
+        minutes=wanted.minutes, device=wanted.device, n_workers=workers, seed=wanted.seed,
+    )  # fmt: skip
+    refined = wanted.run / "denoiser.safetensors"
+    show({"weights": refined}, [str(refined)], as_json=as_json)
 
 
-command.add_command(codec)
-command.add_command(diffusion)
+@stridor_command("ssl", example="stridor train ssl --corpus runs/corpus --run runs/ssl --minutes 10")
+@click.option(
+    "--target", type=click.Choice(["latent", "spectrogram"]), default="latent", show_default=True,
+    help="What is to be said of hidden frames.",
+)  # fmt: skip
+@training(10.0, without=("batch", "bf16"))
+def ssl(wanted: Training, *, target: str, as_json: bool) -> None:
+    """Train the self-supervised encoder that stage-adaptive training listens with. Leaves ssl.safetensors."""
+    from synth.ssl.encoder import SslConfig
+    from synth.train.descent import resolve_device
+    from synth.train.ssl import WEIGHTS_FILE, ssl_loop, train_ssl
+
+    device = resolve_device(wanted.device)
+    loop = ssl_loop(wanted.minutes, seed=wanted.seed, device=str(device))
+    config = SslConfig(seed=wanted.seed, target=target)
+    _, report = train_ssl(wanted.corpus, wanted.run, loop, config, device=device)
+    show_report(wanted.run / WEIGHTS_FILE, report, as_json=as_json)
+
+
+@stridor_command("technique", example="stridor train technique --corpus runs/corpus --run runs/technique --minutes 2")
+@click.option("--simulated-clips", type=click.IntRange(min=1), help="Of each label, at most; all when not given.")
+@training(2.0, without=("batch", "bf16", "processes", "device"))
+def technique(wanted: Training, *, simulated_clips: int | None, as_json: bool) -> None:
+    """Train the classifier of techniques. Leaves technique.safetensors, judged on the test split."""
+    from synth.train.technique import TechniqueConfig, figure_lines, train_from_corpus
+
+    config = TechniqueConfig(minutes=wanted.minutes, seed=wanted.seed, simulated_clips=simulated_clips)
+    out = wanted.run / "technique.safetensors"
+    model = train_from_corpus(wanted.corpus, out, config)
+    notes: dict[str, Any] = dict(model.notes)
+    show({"weights": out, **notes}, [*figure_lines(notes["figures"]), str(out)], as_json=as_json)
+
+
+@stridor_command("baseline", example="stridor train baseline --corpus runs/corpus --run runs/baseline --minutes 30")
+@training(30.0)
+def baseline(wanted: Training, *, as_json: bool) -> None:
+    """Train the waveform baseline of audio-diffusion-pytorch's architecture. Leaves baseline.safetensors."""
+    from synth.baseline.voice import BASELINE_FILE
+    from synth.train.baseline import BATCH_SIZE, baseline_loop, train_baseline
+
+    network, report = train_baseline(
+        wanted.corpus, wanted.run, baseline_loop(wanted.minutes, seed=wanted.seed, device=wanted.device),
+        batch_size=wanted.batch or BATCH_SIZE, use_bf16=wanted.bf16,
+    )  # fmt: skip
+    more = {"parameters": network.n_parameters}
+    show_report(wanted.run / BASELINE_FILE, report, as_json=as_json, more=more)
+
+
+@stridor_command("plot", example="stridor train plot runs/codec -o codec.png")
+@click.argument("run", type=FOLDER)
+@click.option("-o", "--output", type=FILE, help="Else training.png in the run folder.")
+def plot(run: Path, output: Path | None, as_json: bool) -> None:
+    """Draw the log of a run, with its stages: losses, learning rate, gradient, figures."""
+    from synth.train.plot import plot_run
+
+    path, stages = plot_run(run, output)
+    lines = [str(path)]
+    for name, rows in stages.items():
+        last = rows[-1]
+        lines.append(f"{name}: {last['step']} steps in {last['seconds'] / 60.0:.1f} min, loss {last.get('loss')}")
+    show({"picture": path, "last": {name: rows[-1] for name, rows in stages.items()}}, lines, as_json=as_json)
+
+
+for _part in (codec, diffusion, control, ssl, technique, baseline, plot):
+    command.add_command(_part)

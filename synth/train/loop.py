@@ -42,7 +42,9 @@ class LoopConfig:
     minutes             time box of the whole schedule: the learning rate reaches its end there, over all resumed runs
     max_steps           stop earlier after so many steps (tests, exact comparisons)
     device              "cpu", "cuda", "cuda:1"... or "auto"
-    batch_threads       how many batches are made ahead, each on a thread; batches made on a GPU are made in line
+    batch_threads       how many batches are made ahead, each on a thread; batches made on a GPU are made in line, and
+                        all are with 0: right for batches that are a few torch operations, which quarrel with the
+                        step's own over the cores
     validate_every_reports  how many reports apart a task's validate() is called, where it has one
     skips_before_abort  so many steps in a row without a finite gradient end the training
     """
@@ -129,6 +131,13 @@ def train(
     run.save()
     processes.wait()
     return descent.average, run.report()
+
+
+def prepare_torch(n_threads: int) -> None:
+    """Torch's global settings for a program that trains: threads of the processor, and TF32 where a GPU has it."""
+    torch.set_num_threads(n_threads)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    torch.backends.cudnn.allow_tf32 = True
 
 
 def generator_of(rng: np.random.Generator, device: torch.device | str) -> torch.Generator:
@@ -300,7 +309,7 @@ def _batches(make_batch: MakeBatch, config: LoopConfig, step: int) -> Iterator[I
         return
     pin = resolve_device(config.device).type == "cuda"
     first = made(step)
-    if any(value.device.type != "cpu" for value in first.values()):
+    if config.batch_threads == 0 or any(value.device.type != "cpu" for value in first.values()):
         yield in_line(step)
         return
     pool = ThreadPoolExecutor(max_workers=config.batch_threads)
