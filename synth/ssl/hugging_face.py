@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 from pathlib import Path
@@ -34,7 +35,7 @@ class HuggingFaceEncoder:
         UserError without transformers, without such a model in the folder, or where its rate does not divide 48 kHz.
         """
         try:
-            import transformers  # optional, and seconds to import
+            transformers = importlib.import_module("transformers")  # optional, and seconds to import
         except ImportError as fault:
             raise UserError(
                 "Hugging Face encoders need the package transformers.", remedy="pip install transformers."

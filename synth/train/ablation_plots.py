@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,9 @@ from synth.errors import UserError
 from synth.train.ablation_report import BASE, MEASURES, arm_names, difference, pathway_table
 
 try:
-    import matplotlib as mpl
-
+    mpl = importlib.import_module("matplotlib")  # of the evaluation extra
     mpl.use("Agg")
-    from matplotlib import pyplot as plt
-    from matplotlib.axes import Axes
+    plt: Any = importlib.import_module("matplotlib.pyplot")
 except ImportError as fault:
     raise UserError("Plots need the package matplotlib.", remedy="pip install matplotlib.") from fault
 
@@ -69,7 +68,7 @@ def _curves(runs: Sequence[Run], path: Path) -> None:
     _finish(figure, path)
 
 
-def _band(axis: Axes, runs: Sequence[Run], measure: str, label: str) -> None:
+def _band(axis: Any, runs: Sequence[Run], measure: str, label: str) -> None:
     """Mean over seeds, and the seeds' range."""
     steps = [row["step"] for row in runs[0]["curve"]]
     values = np.array([[row[measure] for row in run["curve"]] for run in runs])
