@@ -34,6 +34,7 @@ SONG, GROWL, SHOUT, WHISPER, SPEECH, ALL = "song", "growl", "shout", "whisper", 
 _PREFIXES = {"sung": SONG, "singing": SONG, "growl": GROWL, "shout": SHOUT, "whisper": WHISPER, "speech": SPEECH}
 _SEEDS = (0, 1)
 _RATIO_SEED = 3
+_FEWEST_RECORDINGS = 3  # for bounds of a ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,10 @@ def ratio_interval(values: Float64Array) -> Interval:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     drawn = np.random.default_rng(_RATIO_SEED).integers(0, n, size=(N_RESAMPLES, n))
     resampled = _ratio(values[drawn].mean(axis=1))
-    low, high = np.nanquantile(resampled, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
+    defined = resampled[np.isfinite(resampled)]
+    if n < _FEWEST_RECORDINGS or len(defined) == 0:
+        return Interval(float(_ratio(values.mean(axis=0))), float("nan"), float("nan"), n)
+    low, high = np.quantile(defined, [(1.0 - CONFIDENCE) / 2.0, (1.0 + CONFIDENCE) / 2.0])
     return Interval(float(_ratio(values.mean(axis=0))), float(low), float(high), n)
 
 

@@ -15,17 +15,18 @@ from torch import Tensor, nn
 _FFT_SIZES = (2048, 1024, 512, 256)
 _MAGNITUDE_FLOOR = 1e-4
 _SLOPE = 0.1
+_STORED_STD = 0.15
 
 
 class ScaledConv2d(nn.Module):
-    """Convolution whose weights are stored at unit scale and brought to He's at run time (Karras et al. 2018, section
-    4.1), so that the codec's learning rate suits them too."""
+    """Convolution whose weights are stored at one scale and brought to He's at run time (Karras et al. 2018, section
+    4.1): steps of the codec's learning rate, around 5e-4 then, move every weight by some thousandths of its size."""
 
     def __init__(self, n_inputs: int, n_outputs: int, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(n_outputs, n_inputs, *kernel))
+        self.weight = nn.Parameter(_STORED_STD * torch.randn(n_outputs, n_inputs, *kernel))
         self.bias = nn.Parameter(torch.zeros(n_outputs))
-        self.scale = (2.0 / (n_inputs * kernel[0] * kernel[1])) ** 0.5
+        self.scale = (2.0 / (n_inputs * kernel[0] * kernel[1])) ** 0.5 / _STORED_STD
         self.stride = stride
         self.padding = (kernel[0] // 2, kernel[1] // 2)
 

@@ -1,4 +1,4 @@
-"""A whole split on the device: audio, every frame feature, ready-made excitations, and latents once there is a codec.
+"""A whole split on the device: audio, every frame feature and ready-made excitations.
 
 Drawing a batch is a few gathers on the device and one small random draw, a function of (seed, step) alone: no Python
 over excerpts, no copy from the host. Excerpts are drawn as ClipStore.random_excerpts draws them.
@@ -17,25 +17,21 @@ from torch import Tensor
 
 from synth.codec.excitation import ExcitationFrames
 from synth.codec.layout import EXPLICIT
-from synth.codec.model import Codec
 from synth.corpus.clip_file import INT16_SCALE
 from synth.corpus.dataset import AUGMENT_RANGE_DB, C0_PER_DB, ClipStore
 from synth.spec.audio import HOP_SAMPLES
 from synth.spec.lanes import TECHNIQUES, lane
 from synth.train.clip_excitation import GAINS_PER_FRAME, GATE_SCALE, all_excitations
-from synth.train.codec_inputs import encoder_inputs, excitation_frames, explicit_inputs, explicit_latents
+from synth.train.codec_inputs import excitation_frames, explicit_latents
 
 log = logging.getLogger(__name__)
 
 Excerpts = dict[str, Tensor]
 
-PAD_FRAMES: Final = 16  # silence kept at both ends of every clip; also what the encoder's receptive field needs
+PAD_FRAMES: Final = 16  # silence kept at both ends of every clip
 _PEAK_LIMIT: Final = 0.99
 _FLOOR_DB: Final = -85.0
 _LEVELS: Final = ("lane.loudness", "true.loudness", "phys.loudness_db", "phys.aperiodic_db")
-_ENCODE_FRAMES: Final = 1024
-_ENCODE_MARGIN: Final = 32
-_ENCODE_BATCH: Final = 16
 _MFCC = "mfcc"
 _NOT_FRAMES: Final = ("audio", "technique", "is_real", "inside", "clip", "start_frame", "gain_db")
 
@@ -83,8 +79,6 @@ class DeviceStore:
         technique = [[record.technique.get(name, 0.0) for name in TECHNIQUES] for record in store.records]
         self._technique = torch.tensor(technique, dtype=torch.float32, device=self.device)
         self._is_real = torch.tensor([record.kind == "real" for record in store.records], device=self.device)
-        self._latents: Tensor | None = None
-        self._latent_gain_db = torch.zeros((1, len(store.records)), device=self.device)
         self._pulses = self._gain = self._gate = torch.zeros(0)
         if n_realisations:
             self._keep_excitations(sources, first_row, n_realisations, n_workers)
@@ -108,7 +102,6 @@ class DeviceStore:
     def n_bytes(self) -> int:
         """Memory held on the device."""
         kept = [self._audio, self._features, self._pulses, self._gain, self._gate]
-        kept += [] if self._latents is None else [self._latents]
         return sum(part.numel() * part.element_size() for part in kept)
 
     def generator(self, step: int) -> torch.Generator:
@@ -132,8 +125,6 @@ class DeviceStore:
 
         with_audio       "audio" [n, n_frames * HOP_SAMPLES]
         with_excitation  "excitation" [n, 3, n_frames * HOP_SAMPLES] with fresh noise, as the decoder takes it
-        Once `encode` was called, "latents" [n, n_frames, latent_dim] too; then no other gain is applied than those
-        the latents were encoded with.
         """
         generator = self.generator(step)
 
@@ -147,12 +138,7 @@ class DeviceStore:
         earliest, latest = spare.clamp(max=0) - slack, spare.clamp(min=0) + slack
         starts = earliest + (uniform(n) * (latest - earliest + 1)).long()
         gains_db = (2.0 * uniform(n) - 1.0) * augment_db
-        variants = (uniform(n) * len(self._latent_gain_db)).long()
-        if self._latents is not None:
-            gains_db = self._latent_gain_db[variants, clips]
         excerpts = self.excerpts(clips, starts, n_frames, gains_db, with_audio=with_audio)
-        if self._latents is not None:
-            excerpts["latents"] = self._latents[variants[:, None], self._rows(clips, starts, n_frames)].float()
         if with_excitation:
             excerpts["excitation"] = self._excitation(self._rows(clips, starts, n_frames), generator)
         return excerpts
@@ -182,47 +168,6 @@ class DeviceStore:
             "start_frame": starts,
             "gain_db": gains_db,
         }
-
-    @torch.no_grad()
-    def encode(self, codec: Codec, *, n_variants: int = 2, gain_range_db: float = 8.0) -> None:
-        """Keep the latents of every clip as it is, and at `n_variants` - 1 random other levels each.
-
-        codec  on the device of the store
-        """
-        generator = self.generator(-1 % 2**32)
-        gains_db = torch.rand((n_variants, len(self.records)), generator=generator, device=self.device)
-        gains_db = (2.0 * gains_db - 1.0) * gain_range_db
-        gains_db[0] = 0.0
-        clip_of_row = torch.repeat_interleave(
-            torch.arange(len(self.records), device=self.device), self._n_frames + 2 * PAD_FRAMES
-        )
-        peaks = self._audio.abs().amax(dim=1).float() / INT16_SCALE
-        loudest = torch.zeros(len(self.records), device=self.device).scatter_reduce(0, clip_of_row, peaks, "amax")
-        headroom_db = (20.0 * torch.log10(_PEAK_LIMIT / loudest.clamp(min=1e-6))).clamp(min=0.0)
-        self._latent_gain_db = torch.minimum(gains_db, headroom_db)
-        latents = torch.empty((n_variants, self.n_rows, codec.config.latent_dim), dtype=torch.float16)
-        latents = latents.to(self.device)
-        starts = range(0, self.n_rows, _ENCODE_FRAMES)
-        for variant in range(n_variants):
-            row_gain_db = self._latent_gain_db[variant][clip_of_row]
-            for first in range(0, len(starts), _ENCODE_BATCH):
-                self._encode_rows(codec, list(starts[first : first + _ENCODE_BATCH]), row_gain_db, latents[variant])
-        self._latents = latents
-
-    def _encode_rows(self, codec: Codec, starts: list[int], row_gain_db: Tensor, out: Tensor) -> None:
-        """Stretches of rows from `starts` on, each with what lies around it, into `out` [n_rows, latent_dim]."""
-        first = torch.tensor(starts, device=self.device)[:, None] - _ENCODE_MARGIN
-        rows = (first + torch.arange(_ENCODE_FRAMES + 2 * _ENCODE_MARGIN, device=self.device)).clamp(0, self.n_rows - 1)
-        gain_db = row_gain_db[rows]
-        audio = (self._audio[rows].float() / INT16_SCALE * 10.0 ** (gain_db / 20.0)[..., None]).flatten(1)
-        packed = self._features[rows]
-        features = {name: packed[..., column] for name, column in self._columns.items()}
-        _apply_gain(features, gain_db)
-        learned = codec.encoder(audio, encoder_inputs(features)).float()
-        both = torch.cat([learned, explicit_inputs(features)], dim=-1)[:, _ENCODE_MARGIN:-_ENCODE_MARGIN].half()
-        for index, start in enumerate(starts):
-            n_rows = min(_ENCODE_FRAMES, self.n_rows - start)
-            out[start : start + n_rows] = both[index, :n_rows]
 
     def _rows(self, clips: Tensor, starts: Tensor, n_frames: int) -> Tensor:
         """Rows of the excerpts [n, n_frames]; beyond the padding of a clip the last row of it is held."""
@@ -281,9 +226,8 @@ def _source_frames(arrays: Mapping[str, NDArray[Any]]) -> ExcitationFrames:
 
 
 def _apply_gain(features: Excerpts, gain_db: Tensor) -> None:
-    """Move levels as a gain, [n] or [n, n_frames], moves the audio; what lies at the floor stays. Replaces entries."""
-    step_db = gain_db if gain_db.ndim == 2 else gain_db[:, None]
-    step_db = torch.where(features["phys.loudness_db"] > _FLOOR_DB, step_db, 0.0)
+    """Move levels as a gain [n] moves the audio; what lies at the ears' floor stays. Replaces entries."""
+    step_db = torch.where(features["phys.loudness_db"] > _FLOOR_DB, gain_db[:, None], 0.0)
     loudness = lane("loudness")
     for name in _LEVELS:
         if name in features:

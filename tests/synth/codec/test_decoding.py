@@ -11,13 +11,13 @@ from synth.codec.model import Codec, CodecConfig
 from synth.errors import UserError
 from synth.spec.audio import CELL_FRAMES, HOP_SAMPLES
 
-SMALL = {"encoder_dim": 16, "encoder_blocks": 1, "decoder_dim": 24, "decoder_blocks": 5}
+SMALL = CodecConfig(encoder_dim=16, encoder_blocks=1, decoder_dim=24)
 
 
 def lively_codec() -> Codec:
     """Random, but with filters that differ from frame to frame and a noise that the glottal cycle gates."""
     torch.manual_seed(0)
-    codec = Codec(CodecConfig(**SMALL)).eval().requires_grad_(False)
+    codec = Codec(SMALL).eval().requires_grad_(False)
     torch.nn.init.normal_(codec.decoder.leave.weight, std=0.1)
     return codec
 
