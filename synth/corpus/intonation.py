@@ -16,8 +16,8 @@ from synth.spec.audio import FRAME_RATE_HZ
 
 Float64Array = NDArray[np.float64]
 
-_QUICK_FRAMES, _SLOW_FRAMES, _COLOUR_FRAMES = 2.2, 55.0, 35.0  # quick: flutter up to some 10 Hz
-_UNHURRIED_FRAMES = 7.0
+_QUICK_FRAMES, _SLOW_FRAMES, _COLOUR_FRAMES = 2.2, 55.0, 18.0  # quick: flutter up to some 10 Hz
+_UNHURRIED_FRAMES, _SYLLABLE_FRAMES = 7.0, 16.0
 _RATE_WANDER, _EXTENT_WANDER = 0.05, 0.15
 
 
@@ -37,9 +37,10 @@ def intone(vibrato: Float64Array, speaker: SpeakerSpec, rng: np.random.Generator
     t_s = (np.arange(n_frames) + 0.5) / FRAME_RATE_HZ
     flutter = 0.8 * smooth_noise(rng, n_frames, _QUICK_FRAMES) + 0.6 * smooth_noise(rng, n_frames, _UNHURRIED_FRAMES)
     cents = speaker.drift_cents * flutter
-    cents += speaker.wander_cents * smooth_noise(rng, n_frames, _SLOW_FRAMES)
+    wander = 0.8 * smooth_noise(rng, n_frames, _SYLLABLE_FRAMES) + 0.6 * smooth_noise(rng, n_frames, _SLOW_FRAMES)
+    cents += speaker.wander_cents * wander
     level_db = speaker.level_drift_db * (
-        0.8 * smooth_noise(rng, n_frames, _SLOW_FRAMES) + 0.6 * smooth_noise(rng, n_frames, _UNHURRIED_FRAMES)
+        0.8 * smooth_noise(rng, n_frames, _SYLLABLE_FRAMES) + 0.6 * smooth_noise(rng, n_frames, _UNHURRIED_FRAMES)
     )
     rate_hz = speaker.vibrato_hz * (1.0 + _RATE_WANDER * smooth_noise(rng, n_frames, 20.0))
     turns = np.cumsum(rate_hz) / FRAME_RATE_HZ + rng.uniform()

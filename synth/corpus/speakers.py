@@ -25,8 +25,8 @@ class SpeakerSpec:
     vibrato_cents     half-width of the vibrato where it is full; 0 for those who have none
     vibrato_hz        its rate
     vibrato_db        half-width of the level's swing with it
-    drift_cents       rms deviation of F0 from the asked pitch within half a second
-    wander_cents      rms deviation over seconds
+    drift_cents       rms quick deviation of F0 from the asked pitch, over less than about 0.3 s
+    wander_cents      rms slow deviation, over half a second to seconds
     jitter_ratio      rms relative difference of successive periods in an untroubled voice
     shimmer_db        standard deviation of pulse levels in an untroubled voice
     creak_angle_rad   0: creak is sub-harmonic; pi/2: creak is irregular intervals
@@ -57,7 +57,7 @@ class SpeakerSpec:
 
 def random_speaker(rng: np.random.Generator, *, chaos: float) -> SpeakerSpec:
     """Somebody new; `chaos` (0..1) is how unruly the false folds are."""
-    drift_cents = float(np.clip(rng.lognormal(np.log(8.0), 0.45), 2.5, 24.0))
+    drift_cents = float(np.clip(rng.lognormal(np.log(9.5), 0.4), 3.0, 24.0))
     has_vibrato = rng.uniform() < _HAS_VIBRATO
     # 4.5-6.5 Hz or a little more, 30 to 100 cents either way in singers (Timmers & Desain 2000 review it), others less.
     vibrato_cents = float(np.clip(rng.lognormal(np.log(50.0), 0.5), 12.0, 130.0)) if has_vibrato else 0.0
@@ -68,14 +68,14 @@ def random_speaker(rng: np.random.Generator, *, chaos: float) -> SpeakerSpec:
         vibrato_hz=float(np.clip(rng.normal(5.8, 0.55), 4.5, 7.0)),
         vibrato_db=float(rng.uniform(0.0, 0.025)) * vibrato_cents,
         drift_cents=drift_cents,
-        wander_cents=drift_cents * float(rng.uniform(0.8, 2.0)),
+        wander_cents=min(drift_cents * float(rng.uniform(1.2, 2.6)), 45.0),
         jitter_ratio=float(np.clip(rng.lognormal(np.log(0.004), 0.45), 0.0015, 0.009)),
         shimmer_db=float(np.clip(rng.lognormal(np.log(0.09), 0.45), 0.03, 0.24)),
         creak_angle_rad=float(rng.uniform(0.1, 1.45)),
         folds=_random_folds(rng, chaos),
-        level_drift_db=float(rng.uniform(0.2, 1.2)),
-        colour_drift_db=float(rng.uniform(0.3, 1.5)),
-        vowel_drift=float(rng.uniform(0.004, 0.02)),
+        level_drift_db=float(rng.uniform(0.5, 1.9)),
+        colour_drift_db=float(rng.uniform(0.6, 2.4)),
+        vowel_drift=float(rng.uniform(0.008, 0.028)),
         tremor_cents=float(rng.uniform(15.0, 70.0)) if has_tremor else 0.0,
         # The middle half of essential vocal tremor lies at 3.8-5.5 Hz.
         tremor_hz=float(rng.uniform(3.8, 5.5)),

@@ -124,9 +124,9 @@ def test_a_held_note_is_never_straight_and_vibrato_has_its_rate() -> None:
         rng = np.random.default_rng(seed)
         held = intone(np.zeros(1_000), person, rng)
         assert 2.0 < held.cents.std() < 70.0
-        assert 0.1 < held.level_db.std() < 3.0
+        assert 0.3 < held.level_db.std() < 3.5
         assert 0.2 < held.alpha_db.std() < 3.0
-        assert np.abs(held.vowel_ratio - 1.0).max() < 0.1
+        assert np.abs(held.vowel_ratio - 1.0).max() < 0.15
         if person.vibrato_cents < 30.0 or person.tremor_cents > 0.0:
             continue
         sung = intone(np.ones(1_000), person, rng).cents
