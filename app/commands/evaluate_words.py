@@ -8,6 +8,7 @@ from app.commands.terminal import columns
 
 if TYPE_CHECKING:
     from app.commands.evaluate_edits import DeterminismReport
+    from synth.evaluate.codec_fidelity import CodecFidelity
     from synth.evaluate.controls import ControlsReport
     from synth.evaluate.pitch import PitchReport
     from synth.evaluate.proof import ProofReport
@@ -50,13 +51,14 @@ def pitch_lines(report: PitchReport) -> list[str]:
             f"{found.pitch_drift:g}",
             str(found.n_frames),
             str(found.median_cents),
+            str(found.p95_cents),
             f"{found.bias_cents:.1f}",
             f"{found.gross_percent:.2f} %",
             f"{found.missed_percent:.1f} %",
         ]
         for found in (*report.figures, *report.trackers_alone)
     ]
-    header = ["passage", "tracker", "drift", "frames", "median cents", "bias", "gross", "unheard"]
+    header = ["passage", "tracker", "drift", "frames", "median cents", "95 % under", "bias", "gross", "unheard"]
     return [report.quality, *columns(rows, header=header)]
 
 
@@ -130,3 +132,23 @@ def resynthesis_lines(report: ResynthesisReport) -> list[str]:
         for row in report.rows
     ]
     return [f"{report.quality}: {report.setting}", *columns(rows, header=["", "n", "log-mel dB", "MR-STFT"])]
+
+
+def codec_lines(report: CodecFidelity) -> list[str]:
+    """Techniques by distance, and what bending does."""
+    rows = [
+        [
+            f"{row.technique}: {row.distance}",
+            str(row.n_recordings),
+            *map(str, (row.codec, row.world, row.floor, row.ratio)),
+        ]
+        for row in report.rows
+    ]
+    lines = [
+        f"{report.numbers_per_frame} numbers a frame; streaming differs by {report.streaming_difference_db:.0f} dB",
+        *columns(rows, header=["", "n", "codec", "WORLD", "floor", "ratio"]),
+    ]
+    if report.bends:
+        bends = [[f"{b.semitones:+d}", str(b.n_recordings), *map(str, b.measures.values())] for b in report.bends]
+        lines += ["", *columns(bends, header=["bent by", "n", *report.bends[0].measures])]
+    return lines

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -55,7 +57,24 @@ class Figure:
         return f"<figure>{self.svg}<figcaption>{html.escape(self.caption)}</figcaption></figure>"
 
 
-Block = Text | Table | Figure
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A PNG file, put into the page itself."""
+
+    path: Path
+    caption: str
+
+    def html(self) -> str:
+        """As a data address; folded away, for there are many."""
+        data = base64.b64encode(self.path.read_bytes()).decode()
+        words = html.escape(self.caption)
+        return (
+            f"<details><summary>{words}</summary>"
+            f'<img loading="lazy" alt="{words}" src="data:image/png;base64,{data}"></details>'
+        )
+
+
+Block = Text | Table | Figure | Picture
 
 
 def drawn(draw: Callable[[], str], caption: str) -> list[Block]:

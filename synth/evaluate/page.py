@@ -32,6 +32,7 @@ th:first-child, td:first-child { text-align: left; }
 tr.best td:last-child, tr.good td:last-child { color: var(--good); } tr.best td:last-child { font-weight: 600; }
 tr.bad td:last-child { color: var(--bad); font-weight: 600; }
 figure { margin: 1rem 0; overflow-x: auto; } figure svg { max-width: 100%; height: auto; }
+details img { max-width: 100%; height: auto; background: #fff; }
 pre { overflow-x: auto; font-size: .82rem; line-height: 1.4; }
 """
 

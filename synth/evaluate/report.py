@@ -15,7 +15,10 @@ from typing import Any
 
 import torch
 
+from synth.engine import DEFAULT_WEIGHTS_DIR
 from synth.errors import UserError
+from synth.evaluate.codec_fidelity import codec_fidelity
+from synth.evaluate.contact_sheets import write_contact_sheet
 from synth.evaluate.contradictions import run_contradictions
 from synth.evaluate.cost import evaluate_cost
 from synth.evaluate.crosstalk import evaluate_crosstalk
@@ -57,6 +60,7 @@ class Sizes:
     step_segments: int = 10
     silence_seeds: int = 1
     proof_recordings: int = 14
+    codec_recordings: int | None = 24
     sustained_notes: int = 6
     minutes: float = 1.0
 
@@ -64,7 +68,7 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(
     segments=16, pairs=6, ear_segments=6, recordings=16, pitch_seeds=1, notes=5, clips=3, gestures=1, step_recordings=3,
-    step_segments=1, proof_recordings=4, sustained_notes=1, minutes=0.1,
+    step_segments=1, proof_recordings=4, codec_recordings=4, sustained_notes=1, minutes=0.1,
 )  # fmt: skip
 
 
@@ -73,6 +77,7 @@ class Workbench:
 
     weights   the folder the engine was loaded from, None for the shipped one
     encoders  paths of further encoders for the kernel distance
+    output    where pictures are written
     teacher   what the numbers of steps are compared with, None for the same weights at most steps
     """
 
@@ -84,12 +89,14 @@ class Workbench:
         weights: Path | None = None,
         encoders: Sequence[Path] = (),
         teacher: Singer | None = None,
+        output: Path | None = None,
         sizes: Sizes = FULL,
     ) -> None:
         self.singer = singer
         self.weights = weights
         self.encoders = encoders
         self.teacher = teacher
+        self.output = output
         self.sizes = sizes
         self._corpus = corpus
 
@@ -133,6 +140,23 @@ def _sustained(bench: Workbench, _: TimeBox, progress: Progress) -> Any:
     plan = SustainedPlan(n_notes=bench.sizes.sustained_notes)
     return run_sustained(
         bench.singer.engine, bench.corpus, quality=bench.singer.quality, plan=plan, on_progress=progress
+    )
+
+
+def _codec(bench: Workbench, _: TimeBox, progress: Progress) -> Any:
+    folder = bench.weights or DEFAULT_WEIGHTS_DIR
+    return codec_fidelity(folder, bench.corpus, bench.sizes.codec_recordings, on_progress=progress)
+
+
+def _sheets(bench: Workbench, _: TimeBox, progress: Progress) -> Any:
+    if bench.output is None:
+        raise UserError("No folder was given for the pictures.", remedy="Name one with -o.")
+    return write_contact_sheet(
+        bench.singer.engine,
+        bench.output / "sheets",
+        corpus_dir=bench.corpus,
+        quality=bench.singer.quality,
+        on_progress=progress,
     )
 
 
@@ -219,6 +243,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
                 on_progress=progress,
             ),
         ),
+        "codec": Part("The codec beside WORLD", 3.0, _codec),
         "proof": Part("Latents frozen or exchanged", 2.0, _proof),
         "sustained": Part("Held notes", 3.0, _sustained),
         "contradictions": Part(
@@ -228,6 +253,7 @@ PARTS: Mapping[str, Part] = MappingProxyType(
                 bench.singer.engine, quality=bench.singer.quality, on_progress=progress
             ),
         ),
+        "sheets": Part("Contact sheets", 1.0, _sheets),
     }
 )
 DEFAULT_PARTS = tuple(PARTS)

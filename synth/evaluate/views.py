@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from synth.evaluate.blocks import Block, Table, Text, between, drawn, number
+from synth.evaluate.blocks import Block, Picture, Table, Text, between, drawn, number
+from synth.evaluate.codec_fidelity import CodecFidelity
+from synth.evaluate.contact_sheets import ContactSheets
 from synth.evaluate.cost import CostReport
 from synth.evaluate.crosstalk import CrosstalkReport
 from synth.evaluate.fidelity import Deviation, FidelityReport
@@ -287,10 +289,40 @@ def _proof(ablations: Sequence[Ablation]) -> list[Block]:
     return [Text(words), Table(header, rows, marks)]
 
 
+def _codec(report: CodecFidelity) -> list[Block]:
+    rows = [
+        [
+            row.technique,
+            row.distance,
+            str(row.n_recordings),
+            between(row.codec),
+            between(row.world),
+            between(row.floor),
+            between(row.ratio),
+        ]
+        for row in report.rows
+    ]
+    words = (
+        f"{report.numbers_per_frame} numbers every 10 ms; streaming against whole decoding "
+        f"{number(report.streaming_difference_db)} dB. Ratio: (codec - floor) / (WORLD - floor)."
+    )
+    bends = [
+        [f"{bend.semitones:+d}", str(bend.n_recordings), *map(between, bend.measures.values())] for bend in report.bends
+    ]
+    blocks: list[Block] = [Text(words), Table(["technique", "distance", "n", "codec", "WORLD", "floor", "ratio"], rows)]
+    if bends:
+        blocks.append(Table(["bent by semitones", "n", *report.bends[0].measures], bends))
+    return blocks
+
+
+def _sheets(report: ContactSheets) -> list[Block]:
+    return [Picture(sheet.path, f"{sheet.kind} {sheet.name}, {sheet.n_real} real") for sheet in report.sheets]
+
+
 _VIEWS: Mapping[str, Callable[[Any], list[Block]]] = MappingProxyType(
     {
         "cost": _cost, "lanes": _lanes, "ears": _lanes, "pitch": _pitch, "onsets": _onsets, "crosstalk": _crosstalk,
         "silence": _silence, "deviation": _deviation, "fidelity": _fidelity, "kernel": _kernel,
-        "recognition": _recognition, "steps": _steps, "proof": _proof,
+        "recognition": _recognition, "steps": _steps, "proof": _proof, "codec": _codec, "sheets": _sheets,
     }
 )  # fmt: skip

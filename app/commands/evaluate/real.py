@@ -1,4 +1,4 @@
-"""`stridor evaluate proof|resynthesis|sustained|listen`: what is held against recordings."""
+"""`stridor evaluate proof|resynthesis|sustained|codec`: what is held against recordings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import click
 
 from app.commands.command import command as stridor_command
 from app.commands.evaluate.options import (
+    FOLDER,
     EngineChoice,
     finish,
     held_out_recordings,
@@ -15,7 +16,7 @@ from app.commands.evaluate.options import (
     with_engine,
     with_output,
 )
-from app.commands.evaluate_words import proof_lines, resynthesis_lines
+from app.commands.evaluate_words import codec_lines, proof_lines, resynthesis_lines
 from app.commands.terminal import ProgressLine
 
 
@@ -78,3 +79,23 @@ def sustained(corpus: Path, notes: int, choice: EngineChoice, output: Path | Non
             engine, corpus, quality=choice.quality, plan=SustainedPlan(n_notes=notes), on_progress=line.update
         )
     finish(report, report.lines(), output, as_json=as_json)
+
+
+@stridor_command("codec", example="stridor evaluate codec --corpus runs/corpus --weights runs/codec -o codec.json")
+@with_corpus()
+@click.option("--recordings", type=click.IntRange(min=1), help="How many held-out recordings; all when not given.")
+@click.option("--weights", type=FOLDER, help="A folder with codec.safetensors; else the model that is installed.")
+@click.option("--bends/--no-bends", default=True, help="Also the same latents an octave up and down.")
+@with_output
+def codec(
+    corpus: Path, recordings: int | None, weights: Path | None, bends: bool, output: Path | None, as_json: bool
+) -> None:
+    """Held-out recordings through the codec, beside WORLD and two realisations of the same noise."""
+    from synth.engine import DEFAULT_WEIGHTS_DIR
+    from synth.evaluate.codec_fidelity import codec_fidelity
+
+    with ProgressLine("Coding recordings", quiet=as_json) as line:
+        report = codec_fidelity(
+            weights or DEFAULT_WEIGHTS_DIR, corpus, recordings, with_bends=bends, on_progress=line.update
+        )
+    finish(report, codec_lines(report), output, as_json=as_json)

@@ -76,6 +76,7 @@ def report(
         weights=choice.weights,
         encoders=encoders,
         teacher=None if teacher is None else replace(choice, weights=teacher).singer(),
+        output=output,
         sizes=sizes,
     )
     _run(bench, names, output, as_json=as_json)
