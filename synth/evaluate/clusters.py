@@ -42,16 +42,14 @@ def crossed_mean_interval(table: ArrayLike) -> Interval:
     if n_rows == 0:
         return Interval(float("nan"), float("nan"), float("nan"), 0)
     rng = np.random.default_rng(_SEED)
-    known, filled = np.isfinite(values), np.nan_to_num(values)
-    means = []
-    for _ in range(N_RESAMPLES):
-        weights = np.bincount(rng.integers(0, n_columns, n_columns), minlength=n_columns).astype(np.float64)
-        counts = known @ weights
-        with np.errstate(invalid="ignore", divide="ignore"):
-            rows = (filled @ weights) / np.where(counts > 0.0, counts, np.nan)
-        drawn = rows[rng.integers(0, n_rows, n_rows)]
-        if np.isfinite(drawn).any():
-            means.append(np.nanmean(drawn))
+    known, filled = np.isfinite(values).astype(np.float64), np.nan_to_num(values)
+    columns = rng.integers(0, n_columns, size=(N_RESAMPLES, n_columns))
+    weights = np.stack([np.bincount(row, minlength=n_columns) for row in columns]).astype(np.float64)
+    counts = weights @ known.T
+    rows = np.where(counts > 0.0, weights @ filled.T / np.maximum(counts, 1.0), np.nan)  # [N_RESAMPLES, n_rows]
+    drawn = np.take_along_axis(rows, rng.integers(0, n_rows, size=rows.shape), axis=1)
+    answered = np.isfinite(drawn)
+    means = np.nan_to_num(drawn).sum(axis=1)[answered.any(axis=1)] / answered.sum(axis=1)[answered.any(axis=1)]
     low, high = np.quantile(means, _TAILS)
     per_row = filled.sum(axis=1) / known.sum(axis=1)
     return Interval(float(per_row.mean()), float(low), float(high), n_rows)
