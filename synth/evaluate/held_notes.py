@@ -61,7 +61,7 @@ def held_notes(corpus_dir: Path, shortest_s: float) -> list[HeldNote]:
     corpus = Corpus.open(corpus_dir)
     by_label: dict[str, list[HeldNote]] = {}
     for record in sorted(corpus.records, key=lambda record: unit_hash(record.id)):
-        if record.kind == "real" and record.duration_s >= shortest_s:
+        if record.kind == "real" and not record.variant and record.duration_s >= shortest_s:
             found = _held_note(corpus, record)
             if found is not None and found.duration_s >= shortest_s:
                 by_label.setdefault(record.label, []).append(found)

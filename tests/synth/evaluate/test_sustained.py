@@ -18,21 +18,7 @@ from synth.evaluate.singing import Singer
 from synth.evaluate.sustained import SustainedPlan, evaluate_sustained, loop_figures
 from synth.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Float32Array
 from tests.synth.evaluate.known_engines import KnownEngine
-
-
-def voice(duration_s: float, seed: int, *, wander: float = 1.0) -> Float32Array:
-    """Harmonics whose pitch, level and colour wander at random, as a throat's do; `wander` 0: a machine."""
-    rng = np.random.default_rng(seed)
-    n = round(duration_s * SAMPLE_RATE_HZ)
-
-    def drift(rate_hz: float) -> np.ndarray:
-        knots = rng.standard_normal(max(int(duration_s * rate_hz), 2) + 2)
-        return wander * np.interp(np.arange(n) / SAMPLE_RATE_HZ * rate_hz, np.arange(len(knots)), knots)
-
-    phase = 2.0 * np.pi * np.cumsum(150.0 * 2.0 ** (12.0 * drift(8.0) / 1200.0)) / SAMPLE_RATE_HZ
-    wave = sum(np.sin(k * phase) * 10.0 ** (1.5 * drift(6.0) / 20.0) / k for k in range(1, 13))
-    hiss = 0.01 * rng.standard_normal(n)
-    return (0.1 * (wave * 10.0 ** (1.0 * drift(6.0) / 20.0)) + wander * hiss).astype(np.float32)
+from tests.synth.evaluate.known_voices import voice
 
 
 def note(index: int, duration_s: float = 3.0) -> HeldNote:
