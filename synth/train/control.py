@@ -193,7 +193,9 @@ class ControlRun:
             x, y = asked[..., index].flatten(), heard[..., index].flatten()
             both = torch.isfinite(x) & torch.isfinite(y)
             x, y = x[both].double().cpu().numpy(), y[both].double().cpu().numpy()
-            slope, correlation = np.polyfit(x, y, 1)[0], np.corrcoef(x, y)[0, 1]
+            deviation = (x - x.mean()) * (y - y.mean())
+            slope = deviation.mean() / max(x.var(), 1e-9)
+            correlation = deviation.mean() / max(x.std() * y.std(), 1e-9)  # 0 where nothing moves
             error = float(np.abs(x - y).mean())
             figures[name] = {"slope": float(slope), "correlation": float(correlation), "error": error}
         return figures
@@ -284,7 +286,7 @@ def refine(
     batch_size: int = 128,
     seed: int = 0,
 ) -> Denoiser:
-    """Refine the denoiser in `weights_dir`, round by round until the time is over; each round leaves its weights in
+    """Refine the denoiser in `weights_dir`, round by round (one at least) until the time is over; each round leaves its weights in
     `run_dir`/round-N and its figures in control.json. The last round's weights are in `run_dir` itself."""
     place = resolve_device(device)
     denoiser, stored = load_denoiser(weights_dir / DENOISER_FILE)
@@ -305,7 +307,7 @@ def refine(
             figures = run.report(requests, measured)
             rounds.append({"round": len(rounds), "seconds": time.monotonic() - started_s, "lanes": figures})
             log.info("round %d: %s", len(rounds) - 1, json.dumps(figures))
-            if time.monotonic() - started_s > minutes * 60:
+            if len(rounds) > 1 and time.monotonic() - started_s > minutes * 60:
                 break
             heard = [*heard[-2:], (drawn, requests.f0_hz, measured)]
             joined = [torch.cat(parts) for parts in zip(*heard, strict=True)]

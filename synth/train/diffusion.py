@@ -315,8 +315,9 @@ REGIONS = {
 def diffusion_loop(minutes: float, seed: int = 0, device: str = "cpu") -> LoopConfig:
     """The recipe."""
     return LoopConfig(
-        minutes=minutes, learning_rate=1e-3, ema_decay=0.9995, weight_decay=1e-2, seed=seed, device=device
-    )
+        minutes=minutes, learning_rate=1e-3, ema_decay=0.9995, weight_decay=1e-2, seed=seed, device=device,
+        batch_threads=0, validate_every_reports=6,
+    )  # fmt: skip
 
 
 def main() -> None:

@@ -215,7 +215,7 @@ def stage_loop(config: DistillConfig, minutes: float, device: str) -> LoopConfig
     """Gentle, because every stage starts where the last one ended."""
     return LoopConfig(
         minutes=minutes, learning_rate=config.learning_rate, warmup_steps=50, ema_decay=0.998,
-        weight_decay=1e-3, seed=config.seed, device=device,
+        weight_decay=1e-3, seed=config.seed, device=device, batch_threads=0,
     )  # fmt: skip
 
 

@@ -33,6 +33,7 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 BEST_FILE = "best.safetensors"
 VALIDATION = "validation"  # the figure of a task's validate() that chooses the best checkpoint: lower is better
 _SMALLEST_RATE = 0.02
+_SILENCE_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def train(
                 run.stopped = not run.out_of_time()
                 break
             run.advance(next(batches))
-    run.save()
+        run.finish()
     processes.wait()
     return descent.average, run.report()
 
@@ -209,6 +210,8 @@ class _Run:
         self.progress = replace(self.progress, step=step + 1, seconds=self.spent_s)
         if (step + 1) % config.report_every_steps == 0:
             self._report()
+        elif self.log.silent_s > _SILENCE_S:
+            self._give_a_sign()
         if time.monotonic() - self._saved_s > config.checkpoint_every_s:
             self.save()
 
@@ -228,6 +231,19 @@ class _Run:
         if reading.skipped_steps:
             row["skipped_steps"] = reading.skipped_steps
         self.log.write(self.progress.step, self.spent_s, self._done(), row | figures)
+
+    def finish(self) -> None:
+        """Report what the last steps were worth, and write the checkpoint."""
+        if self.log.last_step < self.progress.step:
+            self._report()
+        self.save()
+
+    def _give_a_sign(self) -> None:
+        """Reports are many steps apart, which can be minutes: whoever watches hears of it in between."""
+        reading = self.descent.read()
+        self._check(reading)
+        if self.descent.processes.is_first:
+            self.log.tell(self.progress.step, self.spent_s, self._done(), reading.loss)
 
     def _check(self, reading: Reading) -> None:
         if reading.skipped_in_a_row >= self.config.skips_before_abort:

@@ -1,0 +1,195 @@
+"""From a tiny corpus to a denoiser, its distillation and its refinement: everything runs, resumes, and learns."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from synth.codec.weights import save_weights
+from synth.corpus import manifest
+from synth.corpus.build import build_corpus
+from synth.corpus.dataset import ClipStore
+from synth.corpus.manifest import Corpus
+from synth.diffusion.solvers import cosine_sigmas
+from synth.diffusion.unet import Denoiser, DenoiserConfig
+from synth.engine import CODEC_FILE, DENOISER_FILE, Engine, load_denoiser
+from synth.train.control import masked_distance, pooled, random_requests, refine
+from synth.train.diffusion import Statistics, draw_context, make_batch, train_diffusion
+from synth.train.distill import DistillConfig, DistillTask, Teacher, clean_estimate, ddim_step, distill, draw
+from synth.train.hearing import EDGE_FRAMES, HEARD_LANES
+from synth.train.latents import LatentStore, encode
+from synth.train.loop import LoopConfig
+from tests.tiny_weights import TINY_CODEC, TINY_DENOISER, Codec
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    with pytest.MonkeyPatch.context() as patch:
+        # A dozen clips, and yet some in every split.
+        patch.setattr(manifest, "SIMULATED_SHARES", {"test": 0.1, "validation": 0.4})
+        return build_corpus(tmp_path_factory.mktemp("corpus"), None, 0.9, seed=3, n_workers=0)
+
+
+@pytest.fixture(scope="module")
+def codec() -> Codec:
+    torch.manual_seed(0)
+    return Codec(TINY_CODEC).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def latents(corpus: Corpus, codec: Codec) -> LatentStore:
+    return LatentStore(ClipStore(corpus, "validation"), codec, n_variants=2)
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Corpus, codec: Codec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    loop = LoopConfig(minutes=5.0, max_steps=60, learning_rate=1e-2, report_every_steps=20, ema_decay=0.9)
+    train_diffusion(corpus.folder, codec, folder, loop, shape=TINY_DENOISER, batch_size=8)
+    save_weights(folder / CODEC_FILE, codec, "codec", {"codec": TINY_CODEC.as_dict()})
+    return folder
+
+
+def test_stored_latents_are_the_encoder_s(latents: LatentStore, codec: Codec) -> None:
+    store = latents.store
+    pad = 24
+    for clip in (0, len(store.records) - 1):
+        n_frames = store.n_frames(clip)
+        arrays = store.excerpts(np.array([clip]), np.array([-pad]), n_frames + 2 * pad, np.zeros(1))
+        alone = encode(codec, arrays)[0]
+        generator = torch.Generator().manual_seed(0)
+        kept, _ = latents.random_excerpts(generator, 4, 16, real_fraction=0.0)
+        assert torch.isfinite(kept).all()
+        first = int(latents._first[clip])
+        stored = latents._latents[0, first : first + len(alone)].float().numpy()
+        # The ends of a clip alone are padded with zeros, those of a clip among others with silence.
+        np.testing.assert_allclose(stored[pad:-pad], alone[pad:-pad], atol=0.02)
+
+
+def test_excerpts_depend_on_the_generator_alone(latents: LatentStore) -> None:
+    draws = [latents.random_excerpts(torch.Generator().manual_seed(4), 6, 32, real_fraction=0.5) for _ in range(2)]
+    assert torch.equal(draws[0][0], draws[1][0])
+    for name, values in draws[0][1].items():
+        assert torch.equal(torch.nan_to_num(values.float()), torch.nan_to_num(draws[1][1][name].float()))
+
+
+def test_context_frames_are_nearly_clean_and_not_learnt() -> None:
+    sigma, learnt = draw_context(torch.Generator().manual_seed(0), torch.full((64,), 5.0), 48, 4)
+    assert ((learnt == 1) == (sigma == 5.0)).all()
+    assert (sigma[learnt == 0] < 0.12).all()
+    heard = (learnt == 0).sum(1)
+    assert (heard % 4 == 0).all()
+    assert 8 < (heard > 0).sum() < 40
+    # Heard frames come first, and something is always left to learn.
+    assert (learnt.diff(dim=1) >= 0).all()
+    assert (heard < 48).all()
+
+
+def test_training_learns(trained: Path) -> None:
+    rows = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    validation = [row["validation"] for row in rows if "validation" in row]
+    assert validation[-1] < 0.97 * validation[0]
+
+
+def test_batches_depend_on_the_step_alone(latents: LatentStore, trained: Path) -> None:
+    statistics = Statistics.from_config(load_denoiser(trained / DENOISER_FILE)[1])
+    first, again, other = (make_batch(latents, statistics, np.random.default_rng((0, n)), batch_size=4) for n in (5, 5, 6))
+    assert set(first) == {"latents", "condition", "sigma", "learnt", "noise", "f0_hz"}
+    for name, values in first.items():
+        assert torch.equal(values, again[name])
+    assert not torch.equal(first["noise"][:, :8], other["noise"][:, :8])
+
+
+def test_two_teacher_steps_are_one_student_step(latents: LatentStore) -> None:
+    torch.manual_seed(1)
+    model = Denoiser(TINY_DENOISER)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    teacher = Teacher(model, {}, jumps=False)
+    condition = torch.randn(2, 16, TINY_DENOISER.condition_dim)
+    x = 3.0 * torch.randn(2, 16, TINY_DENOISER.latent_dim)
+    levels = cosine_sigmas(4)
+    sigma, middle, target = (torch.full((2, 16), levels[i]) for i in (0, 1, 2))
+    wanted = teacher.two_steps(x, (sigma, middle, target), condition)
+    encoded = teacher.model.encode_condition(condition)
+    with torch.no_grad():
+        first = ddim_step(x, clean_estimate(teacher.model, x, sigma, sigma, encoded), sigma, middle)
+        second = ddim_step(first, clean_estimate(teacher.model, first, middle, middle, encoded), middle, target)
+    torch.testing.assert_close(ddim_step(x, wanted, sigma, target), second, atol=1e-4, rtol=1e-4)
+
+
+def test_a_stage_brings_the_student_to_its_teacher(latents: LatentStore, trained: Path) -> None:
+    model, stored = load_denoiser(trained / DENOISER_FILE)
+    statistics = Statistics.from_config(stored)
+    task = DistillTask(model, Teacher(model, {}, jumps=False), 1, (), 1.0, use_bf16=False)
+    optimizer = torch.optim.Adam(task.student.parameters(), lr=5e-3)
+    losses = []
+    for step in range(60):
+        torch.manual_seed(step % 3)
+        loss, _ = task(make_batch(latents, statistics, np.random.default_rng(step % 3), batch_size=8))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert np.mean(losses[-6:]) < 0.85 * np.mean(losses[:3])
+
+
+def test_the_whole_distillation_leaves_an_engine(corpus: Corpus, trained: Path, tmp_path: Path) -> None:
+    config = DistillConfig(dict.fromkeys((8, 4, 2, 1), 0.01), 0.01, batch_size=4)
+    model, reports = distill(corpus.folder, trained, tmp_path, config, "cpu")
+    assert set(reports) == {"guidance", "8 steps", "4 steps", "2 steps", "1 steps"}
+    assert all(report.steps > 0 for report in reports.values())
+    shutil.copy(trained / CODEC_FILE, tmp_path / CODEC_FILE)
+    engine = Engine.load(tmp_path, "cpu")
+    assert engine.latent_dim == TINY_CODEC.latent_dim
+    noise = torch.randn(2, 16, TINY_DENOISER.latent_dim)
+    condition = torch.randn(2, 16, TINY_DENOISER.condition_dim)
+    with torch.no_grad():
+        for n_steps in (1, 2, 4, 8):
+            assert torch.isfinite(draw(model, condition, noise, n_steps)).all()
+
+
+def test_refinement_hears_itself_and_leaves_figures(corpus: Corpus, trained: Path, tmp_path: Path) -> None:
+    refine(
+        corpus.folder, trained, tmp_path, minutes=0.01, device="cpu", n_workers=1, n_windows=12,
+        network_steps=2, reader_steps=4, batch_size=4,
+    )  # fmt: skip
+    rounds = json.loads((tmp_path / "control.json").read_text())
+    assert len(rounds) == 2
+    assert set(rounds[0]["lanes"]) == set(HEARD_LANES)
+    assert np.isfinite([figures["error"] for figures in rounds[0]["lanes"].values()]).all()
+    before, after = load_denoiser(trained / DENOISER_FILE)[0], load_denoiser(tmp_path / DENOISER_FILE)[0]
+    moved = [float((a - b).abs().max()) for a, b in zip(before.parameters(), after.parameters(), strict=True)]
+    assert max(moved) > 0.0
+
+
+def test_requests_stay_in_range_and_count_where_somebody_sings(trained: Path) -> None:
+    _, stored = load_denoiser(trained / DENOISER_FILE)
+    requests = random_requests(Statistics.from_config(stored), torch.Generator().manual_seed(0), 200)
+    assert requests.wanted[:, :EDGE_FRAMES].sum() == 0
+    assert float(requests.wanted.mean()) > 0.6
+    for index, name in enumerate(HEARD_LANES):
+        values = requests.lanes[..., index]
+        low, high = (-3.0, -0.45) if name == "loudness" else (0.0, 1.0)
+        assert float(values.min()) >= low - 1e-5
+        assert float(values.max()) <= high + 1e-5
+        assert float(values.std()) > 0.1
+    assert torch.isfinite(requests.condition).all()
+
+
+def test_pooling_and_distance_skip_what_is_not_there() -> None:
+    values = torch.ones((1, 44, 2))
+    weight = torch.ones((1, 44, 1))
+    weight[:, 22:] = 0.0
+    means = pooled(values, weight)
+    assert torch.isfinite(means[:, 0]).all()
+    assert torch.isnan(means[:, 1]).all()
+    wanted = means + 0.5
+    assert float(masked_distance(means, wanted, torch.ones(2))) == pytest.approx(0.475)
+    assert DenoiserConfig.from_dict(TINY_DENOISER.as_dict()) == TINY_DENOISER
