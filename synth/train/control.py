@@ -286,8 +286,11 @@ def refine(
     batch_size: int = 128,
     seed: int = 0,
 ) -> Denoiser:
-    """Refine the denoiser in `weights_dir`, round by round (one at least) until the time is over; each round leaves its weights in
-    `run_dir`/round-N and its figures in control.json. The last round's weights are in `run_dir` itself."""
+    """Refine the denoiser in `weights_dir`, round by round (one at least) until the time is over.
+
+    Each round leaves its weights in `run_dir`/round-N and its figures in control.json; the last round's weights are in
+    `run_dir` itself.
+    """
     place = resolve_device(device)
     denoiser, stored = load_denoiser(weights_dir / DENOISER_FILE)
     codec = load_codec(weights_dir / CODEC_FILE).to(place)

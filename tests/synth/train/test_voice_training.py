@@ -98,7 +98,8 @@ def test_training_learns(trained: Path) -> None:
 
 def test_batches_depend_on_the_step_alone(latents: LatentStore, trained: Path) -> None:
     statistics = Statistics.from_config(load_denoiser(trained / DENOISER_FILE)[1])
-    first, again, other = (make_batch(latents, statistics, np.random.default_rng((0, n)), batch_size=4) for n in (5, 5, 6))
+    rngs = [np.random.default_rng((0, step)) for step in (5, 5, 6)]
+    first, again, other = (make_batch(latents, statistics, rng, batch_size=4) for rng in rngs)
     assert set(first) == {"latents", "condition", "sigma", "learnt", "noise", "f0_hz"}
     for name, values in first.items():
         assert torch.equal(values, again[name])
