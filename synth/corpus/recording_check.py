@@ -24,7 +24,7 @@ MAX_FLOOR_BELOW_PEAK_DB: Final = -20.0
 MIN_VARIED_DB: Final = 12.0
 MAX_SILENT_SHARE: Final = 0.6
 _SILENT_BELOW_PEAK_DB: Final = 60.0
-_CANCELLING_DB: Final = 0.0
+_CANCELLING_DB: Final = 6.0
 
 Severity = Literal["error", "warning"]
 

@@ -37,8 +37,9 @@ def near_duplicates(fingerprints: Sequence[Float32Array]) -> list[tuple[int, int
         return []
     summaries = np.array([_summary(fingerprints[i]) for i in usable])
     spread = summaries.std(axis=0) + 1e-6
-    _, neighbours = KDTree(summaries / spread).query(summaries / spread, k=min(_NEIGHBOURS, len(usable)))
-    pairs = {(usable[min(i, j)], usable[max(i, j)]) for i, row in enumerate(neighbours) for j in row if i != j}
+    _, indices = KDTree(summaries / spread).query(summaries / spread, k=min(_NEIGHBOURS, len(usable)))
+    nearest = np.asarray(indices).tolist()
+    pairs = {(usable[min(i, j)], usable[max(i, j)]) for i, row in enumerate(nearest) for j in row if i != j}
     found = [(a, b, correlation(fingerprints[a], fingerprints[b])) for a, b in sorted(pairs)]
     return [pair for pair in found if pair[2] >= MIN_CORRELATION]
 

@@ -63,8 +63,11 @@ def survey_recording(path: Path) -> Survey:
     try:
         with soundfile.SoundFile(path) as file:
             return _survey(path, file)
-    except (soundfile.LibsndfileError, OSError) as fault:
-        raise UserError(f"{path} cannot be read: {fault}.", remedy="Convert it to WAV or FLAC.") from fault
+    except soundfile.LibsndfileError as fault:
+        reason = fault.error_string.rstrip(".")
+        raise UserError(f"{path} cannot be read: {reason}.", remedy="Convert it to WAV or FLAC.") from fault
+    except OSError as fault:
+        raise UserError(f"{path} cannot be read: {fault.strerror}.", remedy="Look at its permissions.") from fault
 
 
 def frame_level_db(audio: Float32Array, sample_rate_hz: int) -> Float32Array:

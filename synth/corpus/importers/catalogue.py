@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
@@ -79,13 +80,16 @@ def import_recordings(
     header, rows = read_rows(into)
     work = _Work(rows, {row["sha256"]: name for name, row in rows.items() if row.get("sha256")})
     fresh = [entry for entry in found if _is_new(entry, work, into, collection, terms, in_place)]
+    outcomes: dict[str, Future[Survey]] = {}
     with worker_pool(n_workers) as pool:
-        for done, (entry, outcome) in enumerate(finished(_survey, fresh, pool, n_workers), start=1):
-            try:
-                _take(entry, outcome.result(), work, into, collection, terms, in_place)
-            except UserError as trouble:
-                work.refused.append(f"{entry.name}: {trouble.message.removeprefix(f'{entry.path} ')}")
-            on_progress(done, len(fresh))
+        for entry, outcome in finished(_survey, fresh, pool, n_workers):
+            outcomes[entry.name] = outcome
+            on_progress(len(outcomes), len(fresh))
+    for entry in fresh:
+        try:
+            _take(entry, outcomes[entry.name].result(), work, into, collection, terms, in_place)
+        except UserError as trouble:
+            work.refused.append(f"{entry.name}: {trouble.message.removeprefix(f'{entry.path} ')}")
     _deal_splits(rows, collection)
     _write_rows(into, header, rows)
     outcome = (work.added, work.changed, work.unchanged, work.refused, work.warnings)

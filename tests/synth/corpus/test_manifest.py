@@ -16,6 +16,7 @@ from synth.corpus.manifest import (
     Corpus,
     clip_path,
     family_of,
+    recorded_splits,
     split_families,
     split_of_seed,
 )
@@ -176,6 +177,62 @@ def test_each_label_is_shared_out_by_duration() -> None:
 
 def test_a_label_with_one_family_stays_in_training() -> None:
     assert split_families([("x", "inhale", 0.5), ("x", "inhale", 0.4)]) == {"x": "train"}
+
+
+def test_families_that_are_known_never_move() -> None:
+    rng = np.random.default_rng(4)
+    first = [(f"a/{i}", "a", float(rng.uniform(0.5, 4.0))) for i in range(60)]
+    dealt = split_families(first)
+    more = first + [(f"a/new{i}", "a", float(rng.uniform(0.5, 4.0))) for i in range(60)]
+    again = split_families(more, dealt)
+    assert {family: again[family] for family in dealt} == dealt
+    total_s = sum(seconds for _, _, seconds in more)
+    held_s = sum(seconds for family, _, seconds in more if again[family] == "test")
+    assert held_s / total_s == pytest.approx(0.12, abs=0.02)
+    assert any(split_families(more)[family] != split for family, split in dealt.items())  # which is why they are kept
+
+
+def test_other_collections_leave_a_collection_alone() -> None:
+    first = [(f"a/{i}", "a/song", 2.0) for i in range(30)]
+    dealt = split_families(first)
+    with_others = split_families([*first, *((f"b/{i}", "b/song", 3.0) for i in range(50))])
+    assert {family: with_others[family] for family in dealt} == dealt
+
+
+def test_the_manifest_says_what_is_held_out(tmp_path: Path) -> None:
+    corpus = stored_corpus(tmp_path)
+    corpus.save()
+    stored = json.loads((tmp_path / MANIFEST_NAME).read_text())
+    assert stored["recordings_sha256"] == corpus.recordings_sha256()
+    record = corpus.records[0]
+    real = dataclasses.replace(record, kind="real", seed=None, sources=("a.wav",))
+    moved = dataclasses.replace(real, split="test" if real.split != "test" else "train")
+    assert Corpus(tmp_path, [real]).recordings_sha256() != Corpus(tmp_path, [moved]).recordings_sha256()
+    Corpus(tmp_path, [real]).save()
+    assert recorded_splits(tmp_path) == {(real.collection, "a.wav"): real.split}
+    text = (tmp_path / MANIFEST_NAME).read_text()
+    (tmp_path / MANIFEST_NAME).write_text(text.replace(f'"split": "{real.split}"', f'"split": "{moved.split}"'))
+    with pytest.raises(UserError, match="not those it was built with"):
+        Corpus.open(tmp_path)
+
+
+def test_manifests_of_the_first_revision_are_read(tmp_path: Path) -> None:
+    corpus = stored_corpus(tmp_path)
+    corpus.save()
+    path = tmp_path / MANIFEST_NAME
+    stored = json.loads(path.read_text())
+    del stored["recordings_sha256"]
+    for clip in stored["clips"]:
+        del clip["variant"]
+    path.write_text(json.dumps(stored | {"revision": 1}))
+    assert Corpus.open(tmp_path).records == corpus.records
+
+
+def test_a_lost_manifest_is_not_dealt_anew_in_silence(tmp_path: Path) -> None:
+    assert recorded_splits(tmp_path) == {}
+    (tmp_path / MANIFEST_NAME).write_text("{")
+    with pytest.raises(UserError, match="held-out split is not known"):
+        recorded_splits(tmp_path)
 
 
 def test_simulated_seeds_are_shared_out() -> None:
