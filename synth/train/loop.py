@@ -210,7 +210,7 @@ class _Run:
         self.progress = replace(self.progress, step=step + 1, seconds=self.spent_s)
         if (step + 1) % config.report_every_steps == 0:
             self._report()
-        elif self.log.silent_s > _SILENCE_S:
+        elif self.descent.processes.is_first and self.log.silent_s > _SILENCE_S:
             self._give_a_sign()
         if time.monotonic() - self._saved_s > config.checkpoint_every_s:
             self.save()
@@ -242,8 +242,7 @@ class _Run:
         """Reports are many steps apart, which can be minutes: whoever watches hears of it in between."""
         reading = self.descent.read()
         self._check(reading)
-        if self.descent.processes.is_first:
-            self.log.tell(self.progress.step, self.spent_s, self._done(), reading.loss)
+        self.log.tell(self.progress.step, self.spent_s, self._done(), reading.loss)
 
     def _check(self, reading: Reading) -> None:
         if reading.skipped_in_a_row >= self.config.skips_before_abort:

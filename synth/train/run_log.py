@@ -41,6 +41,7 @@ class RunLog:
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / LOG_FILE
         self._last = (0, time.monotonic())
+        self._told_s = time.monotonic()
         self._events: Any = None
 
     def __enter__(self) -> RunLog:
@@ -63,18 +64,38 @@ class RunLog:
         temporary.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         temporary.replace(self._path)
 
+    @property
+    def last_step(self) -> int:
+        """Of the last row."""
+        return self._last[0]
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since anything was said."""
+        return time.monotonic() - self._told_s
+
     def write(self, step: int, spent_s: float, done: float, values: Mapping[str, float]) -> None:
-        """One row: step, seconds, rate, seconds left, then `values`."""
-        now_s = time.monotonic()
-        rate = (step - self._last[0]) / max(now_s - self._last[1], 1e-9)
-        self._last = (step, now_s)
-        left_s = spent_s * (1.0 - done) / done if done > 0.0 else math.nan
-        row: dict[str, Any] = {"step": step, "seconds": round(spent_s, 1)}
-        numbers = {**values, "steps_per_s": rate, "left_s": left_s}
-        row |= {name: float(f"{value:.5g}") if math.isfinite(value) else None for name, value in numbers.items()}
+        """One row: step, seconds, `values`, rate, seconds left."""
+        row = self._row(step, spent_s, done, values)
+        self._last = (step, time.monotonic())
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         self._write_events(step, row)
+        self._say(row, done)
+
+    def tell(self, step: int, spent_s: float, done: float, loss: float) -> None:
+        """Say how it goes, without a row."""
+        self._say(self._row(step, spent_s, done, {"loss": loss}), done)
+
+    def _row(self, step: int, spent_s: float, done: float, values: Mapping[str, float]) -> dict[str, Any]:
+        rate = (step - self._last[0]) / max(time.monotonic() - self._last[1], 1e-9)
+        left_s = spent_s * (1.0 - done) / done if done > 0.0 else math.nan
+        numbers = {**values, "steps_per_s": rate, "left_s": left_s}
+        row: dict[str, Any] = {"step": step, "seconds": round(spent_s, 1)}
+        return row | {name: float(f"{value:.5g}") if math.isfinite(value) else None for name, value in numbers.items()}
+
+    def _say(self, row: dict[str, Any], done: float) -> None:
+        self._told_s = time.monotonic()
         log.info("%s", row, extra={"training": row | {"done": min(done, 1.0)}})
 
     def _write_events(self, step: int, row: Mapping[str, Any]) -> None:

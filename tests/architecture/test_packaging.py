@@ -42,6 +42,7 @@ DISTRIBUTION_OF = {
 NOT_IMPORTED = {
     "import-linter", "pyright", "ruff", "pytest-timeout",  # programs, and a plug-in
     "python-rtmidi",  # mido's back end
+    "tensorboard",  # torch.utils.tensorboard's, where the training extra is installed
     "pyworld",  # loaded by name, where the evaluation extra is installed
     "audio-diffusion-pytorch", "a-unet", "einops",  # the same, where the peers extra is
 }  # fmt: skip
