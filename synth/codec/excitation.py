@@ -56,6 +56,14 @@ def _interpolate(values: Float32Array, positions: Float64Array) -> Float64Array:
     return np.interp(positions, np.arange(len(values)), values.astype(np.float64))
 
 
+def _at_samples(values: Float32Array) -> Float64Array:
+    """Frame values read at sample centres, held at the ends -> [len(values) * HOP_SAMPLES]; np.interp, but faster."""
+    held = np.concatenate([values[:1], values, values[-1:]]).astype(np.float64)
+    ramp = (np.arange(HOP_SAMPLES) + 0.5) / HOP_SAMPLES
+    lines = held[:-1, None] + np.diff(held)[:, None] * ramp
+    return lines.reshape(-1)[HOP_SAMPLES // 2 : -HOP_SAMPLES // 2]
+
+
 def pinned_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array, int]:
     """Phase in cycles at sample centres over whole cells.
 
@@ -76,7 +84,7 @@ def _anchored_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array
     """`pinned_phase` over whole intervals, where `first_frame` is an anchor."""
     first_sample = first_frame * HOP_SAMPLES
     n_samples = len(f0_hz) * HOP_SAMPLES
-    f0 = _interpolate(np.clip(f0_hz, MIN_F0_HZ, MAX_F0_HZ), _frame_positions(first_sample, n_samples, first_frame))
+    f0 = _at_samples(np.clip(f0_hz, MIN_F0_HZ, MAX_F0_HZ))
     per_interval = PHASE_ANCHOR_FRAMES * HOP_SAMPLES
     phase = np.empty(n_samples)
     # The frame before an anchor decides its phase, so that an interval depends on nothing to its right.
@@ -98,8 +106,7 @@ def _anchored_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array
 
 def free_phase(f0_hz: Float32Array, start_cycle: float = 0.0) -> Float64Array:
     """Plain integral of F0, for training excerpts that stand alone -> [n_frames * HOP_SAMPLES]."""
-    n_samples = len(f0_hz) * HOP_SAMPLES
-    f0 = _interpolate(np.clip(f0_hz, MIN_F0_HZ, MAX_F0_HZ), _frame_positions(0, n_samples, 0))
+    f0 = _at_samples(np.clip(f0_hz, MIN_F0_HZ, MAX_F0_HZ))
     return start_cycle + np.cumsum(f0) / SAMPLE_RATE_HZ
 
 
@@ -211,7 +218,7 @@ def _render_pulses(
 
 def glottal_gate(phase: Float64Array) -> Float32Array:
     """Cosine of the phase in cycles: 1 at the pulses, -1 between them -> like `phase`."""
-    return np.cos(np.float32(2 * np.pi) * (phase % 1.0).astype(np.float32))
+    return np.cos(np.float32(2 * np.pi) * (phase - np.floor(phase)).astype(np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,18 +242,17 @@ def voiced_source(
     """Everything of `excitation` but the noise itself; the pulses carry the gain already."""
     n_samples = len(phase)
     knots = _knots(first_sample, n_samples)
-    samples = first_sample + np.arange(n_samples)
     knot_positions = (knots + 0.5) / HOP_SAMPLES - 0.5 - first_frame
     if drift_amount > 0:
         cycles = _drift_cycles(knots, knot_positions, frames, seed, drift_amount)
-        phase = phase + np.interp(samples, knots, cycles)
+        phase = phase + _between_knots(cycles, first_sample, n_samples)
     pulses = _pulse_train(phase, first_sample, frames, first_frame, seed)
     depth = _interpolate(frames.roughness_depth, knot_positions)
     gain = np.ones(n_samples, dtype=np.float32)
     if depth.max(initial=0.0) > 0.0:
         rate = np.clip(_interpolate(frames.roughness_rate_hz, knot_positions), _ROUGH_RATES_HZ[0], _ROUGH_RATES_HZ[-1])
         folds = modulation(seed, knots / SAMPLE_RATE_HZ, depth, rate)
-        gain = np.interp(samples, knots, folds).astype(np.float32)
+        gain = _between_knots(folds, first_sample, n_samples).astype(np.float32)
         pulses = pulses * gain
     return VoicedSource(pulses, gain, glottal_gate(phase))
 
@@ -254,6 +260,14 @@ def voiced_source(
 def _knots(first_sample: int, n_samples: int) -> NDArray[np.int64]:
     """The absolute grid on which slow things are computed, covering the samples asked for."""
     return np.arange(first_sample // _KNOT_SAMPLES, (first_sample + n_samples) // _KNOT_SAMPLES + 2) * _KNOT_SAMPLES
+
+
+def _between_knots(values: Float64Array, first_sample: int, n_samples: int) -> Float64Array:
+    """Straight lines between values at `_knots` -> [n_samples]."""
+    ramp = np.arange(_KNOT_SAMPLES) / _KNOT_SAMPLES
+    lines = values[:-1, None] + np.diff(values)[:, None] * ramp
+    skip = first_sample % _KNOT_SAMPLES
+    return lines.reshape(-1)[skip : skip + n_samples]
 
 
 def excitation(

@@ -203,11 +203,13 @@ class Decoder(nn.Module):
 
 def _overlap_add(frames: Tensor, hop: int, skip: int, n_samples: int) -> Tensor:
     """frames [B, S, L] placed every `hop` samples and summed -> [B, n_samples] from offset `skip`."""
-    batch, n_frames, length = frames.shape
-    total = (n_frames - 1) * hop + length
-    columns = frames.transpose(1, 2)
-    summed = nn.functional.fold(columns, (1, total), (1, length), stride=(1, hop)).view(batch, total)
-    return nn.functional.pad(summed, (0, max(0, skip + n_samples - total)))[:, skip : skip + n_samples]
+    length = frames.shape[-1]
+    n_hops = -(-length // hop)
+    pieces = nn.functional.pad(frames, (0, n_hops * hop - length)).unflatten(-1, (n_hops, hop))
+    # Each frame's k-th hop lands k hops later: a few large additions instead of many small ones.
+    landed = [nn.functional.pad(pieces[:, :, k], (0, 0, k, n_hops - 1 - k)) for k in range(n_hops)]
+    summed = torch.stack(landed).sum(0).flatten(1)
+    return nn.functional.pad(summed, (0, max(0, skip + n_samples - summed.shape[1])))[:, skip : skip + n_samples]
 
 
 def scaled_log_f0(f0_hz: Tensor) -> Tensor:
