@@ -17,7 +17,6 @@ from synth.evaluate.singing import Gesture, Singer, neutral_controls
 from synth.spec.audio import FRAME_RATE_HZ
 from synth.spec.controls import Float32Array
 
-_PASSAGE_S = 24.0
 _WARM_UP_S = 1.6
 _REPEATS = 3
 # getrusage counts kilobytes, but on macOS bytes.
@@ -49,12 +48,12 @@ class CostReport:
     peak_memory_mb: float
 
 
-def evaluate_cost(singer: Singer, weights_dir: Path | None = None) -> CostReport:
+def evaluate_cost(singer: Singer, weights_dir: Path | None = None, passage_s: float = 24.0) -> CostReport:
     """Sing a passage that moves, once to warm up and then three times."""
     engine = singer.engine
     folder = weights_dir or DEFAULT_WEIGHTS_DIR
     singer.sing(_passage(_WARM_UP_S), 0)
-    gesture = _passage(_PASSAGE_S)
+    gesture = _passage(passage_s)
     times = []
     for seed in range(_REPEATS):
         started_s = time.perf_counter()
@@ -74,10 +73,10 @@ def evaluate_cost(singer: Singer, weights_dir: Path | None = None) -> CostReport
             "denoiser": sum(parameter.numel() for parameter in engine.denoiser.parameters()),
         },
         weights_mb=sum((folder / name).stat().st_size for name in (CODEC_FILE, DENOISER_FILE)) / _BYTES_PER_MB,
-        passage_s=_PASSAGE_S,
+        passage_s=passage_s,
         sample_s=sample_s,
         decode_s=decode_s,
-        times_realtime=_PASSAGE_S / (sample_s + decode_s),
+        times_realtime=passage_s / (sample_s + decode_s),
         peak_memory_mb=peak_memory_mb(),
     )
 

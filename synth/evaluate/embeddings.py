@@ -45,7 +45,7 @@ class LogMelStatistics:
     name: str = "log-mel statistics"
 
     def __call__(self, sound: Sound, excerpts: Sequence[slice]) -> Float64Array:
-        bands = sound.log_mel_db.reshape(len(sound.log_mel_db), -1, _BANDS_POOLED).mean(axis=2)
+        bands = sound.log_mel_db.astype(np.float64).reshape(len(sound.log_mel_db), -1, _BANDS_POOLED).mean(axis=2)
         rows = []
         for frames in excerpts:
             part = bands[frames]

@@ -84,12 +84,12 @@ def evaluate_pitch(
     singer: Singer,
     *,
     seeds: Sequence[int] = (0, 1, 2),
+    drifts: Sequence[float] = (0.0, PRESET_DRIFT),
     n_simulated: int = 8,
     box: TimeBox | None = None,
     on_progress: Progress | None = None,
 ) -> PitchReport:
     """Sing every passage with every seed, voice and amount of drift, and listen with every tracker."""
-    drifts = (0.0, PRESET_DRIFT)
     errors: dict[tuple[str, str, str, float], list[Float64Array]] = {}
     jobs = [(voice, drift, seed) for seed in seeds for drift in drifts for voice in _VOICES]
     box = box or TimeBox()

@@ -27,7 +27,7 @@ from synth.evaluate.fidelity import evaluate_deviation, evaluate_fidelity
 from synth.evaluate.kernel import evaluate_kernel
 from synth.evaluate.lanes import LanesPlan, evaluate_ears, evaluate_lanes
 from synth.evaluate.onsets import evaluate_onsets
-from synth.evaluate.pitch import evaluate_pitch
+from synth.evaluate.pitch import PRESET_DRIFT, evaluate_pitch
 from synth.evaluate.proof import evaluate_ablations
 from synth.evaluate.recognition import evaluate_recognition
 from synth.evaluate.resung import Resung, labelled_recordings, sing_again
@@ -47,12 +47,15 @@ DONE, CUT, NOT_RUN = "done", "cut short by its time box", "not run"
 class Sizes:
     """How much of everything. recordings: held-out ones, None for all; minutes: what a part may take, times its own."""
 
+    cost_s: float = 24.0
     segments: int = 200
     pairs: int = 40
     ear_segments: int = 60
     technique: str = "modal"
     recordings: int | None = None
     pitch_seeds: int = 2
+    drifts: tuple[float, ...] = (0.0, PRESET_DRIFT)
+    simulated: int = 4
     notes: int = 40
     clips: int = 30
     gestures: int = 12
@@ -67,8 +70,9 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
-    segments=16, pairs=6, ear_segments=6, recordings=16, pitch_seeds=1, notes=5, clips=3, gestures=1, step_recordings=3,
-    step_segments=1, proof_recordings=4, codec_recordings=4, sustained_notes=1, minutes=0.1,
+    cost_s=6.0, segments=12, pairs=5, ear_segments=5, recordings=16, pitch_seeds=1, drifts=(0.0,), simulated=1,
+    notes=5, clips=3, gestures=1, step_recordings=3, step_segments=1, proof_recordings=4, codec_recordings=4,
+    sustained_notes=1, minutes=0.1,
 )  # fmt: skip
 
 
@@ -185,12 +189,17 @@ def _proof(bench: Workbench, _: TimeBox, progress: Progress) -> Any:
 
 PARTS: Mapping[str, Part] = MappingProxyType(
     {
-        "cost": Part("Cost", 1.0, lambda bench, _, __: evaluate_cost(bench.singer, bench.weights)),
+        "cost": Part("Cost", 1.0, lambda bench, *_: evaluate_cost(bench.singer, bench.weights, bench.sizes.cost_s)),
         "pitch": Part(
             "Pitch followed",
             2.0,
             lambda bench, box, progress: evaluate_pitch(
-                bench.singer, seeds=range(bench.sizes.pitch_seeds), n_simulated=4, box=box, on_progress=progress
+                bench.singer,
+                seeds=range(bench.sizes.pitch_seeds),
+                drifts=bench.sizes.drifts,
+                n_simulated=bench.sizes.simulated,
+                box=box,
+                on_progress=progress,
             ),
         ),
         "onsets": Part(
