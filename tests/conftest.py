@@ -77,6 +77,10 @@ def _without_evaluation() -> str:
     return "" if importlib.util.find_spec("pyworld") else "the evaluation extra is not installed"
 
 
+def _without_peers() -> str:
+    return "" if importlib.util.find_spec("audio_diffusion_pytorch") else "the peers extra is not installed"
+
+
 _REQUIREMENTS: dict[str, Callable[[], str]] = {
     "jack": _without_jack,
     "display": _without_display,
@@ -84,6 +88,7 @@ _REQUIREMENTS: dict[str, Callable[[], str]] = {
     "gpu": _without_gpu,
     "weights": _without_weights,
     "evaluation": _without_evaluation,
+    "peers": _without_peers,
 }
 _DECLARED = pytest.StashKey[bool]()
 

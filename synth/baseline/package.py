@@ -15,7 +15,10 @@ def audio_diffusion() -> ModuleType:
     """The package. UserError where it is not installed."""
     with _stand_in_for_transforms():
         try:
-            return importlib.import_module("audio_diffusion_pytorch")
+            library = importlib.import_module("audio_diffusion_pytorch")
+            # The sampler's progress bar, which nobody sees, would start a thread that stays.
+            importlib.import_module("tqdm").tqdm.monitor_interval = 0
+            return library
         except ImportError as fault:
             raise UserError(
                 f"audio-diffusion-pytorch is not installed ({fault}).", remedy="Install the peers extra: .[peers]."
