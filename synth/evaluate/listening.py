@@ -64,7 +64,8 @@ class ListeningPlan:
     """What is asked.
 
     n_ratings   recordings to rate, one more comes first as practice and does not count
-    n_pairs     recordings in pairs, of those rated; each with every one of `preferences` and `abx`
+    n_pairs     recordings in pairs, of those rated; each with every one of `preferences` and `abx`, and with the model
+                against every program of others
     preferences, abx   pairs of conditions
     """
 
@@ -117,6 +118,7 @@ def write_listening_test(
     seed    of the ids and the dither; drawn, and kept in the key, when not given
     """
     plan = plan or ListeningPlan()
+    plan = dataclasses.replace(plan, preferences=plan.preferences + tuple(("model", name) for name in others or ()))
     recordings = held_out(corpus_dir, plan.n_ratings + 1, labels)
     for recording in recordings:
         write_atomically(folder / REFERENCES / f"{recording.id}.flac", _flac(recording.audio))

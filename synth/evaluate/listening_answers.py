@@ -126,13 +126,15 @@ class ListeningReport:
         return [
             f"{len(kept)} of {len(self.listeners)} listeners kept"
             + (f"; screened out: {', '.join(dropped)}" if dropped else ""),
-            *aligned(["condition", "score 0-100"], scores),
-            "",
-            *aligned(["difference", "points", f"p (Holm, {unit})"], tests),
-            "",
-            *aligned(["pairs", "wins : losses", "ties", "share", "p"], pairs),
+            *_table_lines(["condition", "score 0-100"], scores),
+            *_table_lines(["difference", "points", f"p (Holm, {unit})"], tests),
+            *_table_lines(["pairs", "wins : losses", "ties", "share", "p"], pairs),
             *[f"{listener}, {recording}: {words}" for listener, recording, words in self.comments],
         ]
+
+
+def _table_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["", *aligned(header, rows)] if rows else []
 
 
 def analyse_answers(paths: Sequence[Path], key_path: Path) -> ListeningReport:

@@ -239,6 +239,10 @@ def test_known_listeners_give_known_figures(test_page: ListeningTest, tmp_path: 
     assert {words for *_, words in report.comments} == {"dull"}
     assert "screened out: asleep, generous" in report.lines()[0]
     json.dumps(report.to_json(), allow_nan=False)
+    alone = analyse_answers([folder / "asleep.json"], test_page.key)
+    assert alone.scores == ()
+    assert "0 of 1 listeners kept" in alone.lines()[0]
+    assert not any("score 0-100" in line for line in alone.lines())
 
 
 def test_few_listeners_are_paired_by_recording_and_equal_ones_do_not_differ(
