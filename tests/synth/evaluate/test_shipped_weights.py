@@ -1,0 +1,41 @@
+"""The installed model, briefly: contradictions are met with grace, and a held note does not come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from synth.engine import Engine
+from synth.evaluate.contradictions import REQUESTS, run_contradictions
+from synth.evaluate.looping import cell_excess, self_similarity
+from synth.evaluate.singing import Gesture, Singer, neutral_controls
+from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES
+
+pytestmark = pytest.mark.weights
+
+BRIEFLY = (
+    "whisper with a clear pitch",
+    "fry at 600 Hz keeps its pitch",
+    "scream at -55 dB",
+    "pressed and breathy",
+    "presence flickers at 5 Hz",
+    "beyond every range",
+)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine.load(None, device="cpu", n_threads=1)
+
+
+def test_contradictions_degrade_gracefully_and_the_asked_way(engine: Engine) -> None:
+    requests = [request for request in REQUESTS if request.name in BRIEFLY]
+    report = run_contradictions(engine, quality="live", n_seeds=2, requests=requests)
+    assert [answer.name for answer in report.answers if answer.faults] == []
+    assert {answer.verdict for answer in report.answers} == {"obeys", "-"}
+
+
+def test_a_held_note_does_not_repeat_and_has_no_seams(engine: Engine) -> None:
+    controls = neutral_controls(12 * FRAME_RATE_HZ)
+    audio = Singer(engine, "live").sing(Gesture(controls), 1)[FRAME_RATE_HZ * HOP_SAMPLES :]
+    assert self_similarity(audio, least_overlap=0.5).peak < 0.6
+    assert abs(cell_excess(audio)) < 0.1
