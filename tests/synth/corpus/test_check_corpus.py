@@ -55,7 +55,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     write(folder / "one.wav", audio, 48_000)
     write(folder / "louder.wav", audio[4_800:] * np.float32(0.6), 48_000)
     hiss = np.asarray(lfilter([1.0], [1.0, -0.7], rng.normal(size=4 * 48_000)), dtype=np.float32)
-    write(folder / "hiss.wav", hiss * np.repeat(np.float32([0.02, 0.03, 0.02, 0.03]), 48_000), 48_000)
+    write(folder / "hiss.wav", hiss * np.repeat(np.array([0.02, 0.03, 0.02, 0.03], dtype=np.float32), 48_000), 48_000)
     sources = [
         source(folder, "one.wav", "modal", "train"),
         source(folder, "louder.wav", "modal", "test"),
