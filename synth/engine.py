@@ -6,7 +6,9 @@ absolute position): whoever owns the engine may ask in any order and get the sam
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -48,6 +50,8 @@ class Quality(StrEnum):
     FINAL = "final"
 
 
+# Python itself is in the way of more: a sampling is some thousand short operations.
+_MOST_THREADS = 8
 _SILENT_TEMPERATURE = 0.3
 _FULL_NOISE_PRESENCE = 0.5
 
@@ -98,10 +102,21 @@ def noise_temperature(presence: Float32Array) -> Float32Array:
 
 
 class Engine:
-    """Codec, denoiser and their scales, resident on one device. Not thread-safe: one owner at a time."""
+    """Codec, denoiser and their scales, resident on one device.
+
+    On a processor every call computes on one core, so that results do not depend on how many there are, and
+    `sample_cell` may be called from several threads at once: small networks gain more from that than from cores that
+    share one product. On a GPU it has one owner at a time.
+    """
 
     def __init__(
-        self, codec: Codec, denoiser: Denoiser, config: dict[str, Any], weights_hash: str, device: str
+        self,
+        codec: Codec,
+        denoiser: Denoiser,
+        config: dict[str, Any],
+        weights_hash: str,
+        device: str,
+        n_threads: int | None = None,
     ) -> None:
         self.device = _device(device)
         self.device_name = str(self.device)
@@ -113,17 +128,35 @@ class Engine:
         typical = config.get("technique_timbre", {})
         self._typical = {name: np.asarray(values, dtype=np.float32) for name, values in typical.items()}
         self.timbre_scale = TimbreScale(tuple(config["timbre_mean"]), tuple(config["timbre_std"]))
+        self._n_threads = min(n_threads or os.cpu_count() or 1, _MOST_THREADS) if self.device.type == "cpu" else 1
+        self._threads: ThreadPoolExecutor | None = None
+
+    @property
+    def threads(self) -> ThreadPoolExecutor | None:
+        """Where `sample_cell` may run beside the caller; None where it may not."""
+        if self._threads is None and self._n_threads > 1:
+            self._threads = ThreadPoolExecutor(self._n_threads, thread_name_prefix="sampler")
+        return self._threads
+
+    def close(self) -> None:
+        """End the threads; what they have begun is finished first."""
+        if self._threads is not None:
+            self._threads.shutdown(cancel_futures=True)
+            self._threads = None
 
     @classmethod
     def load(cls, weights_dir: Path | None = None, device: str = "auto", n_threads: int | None = None) -> Engine:
-        """Read the weights. UserError when they are missing, damaged or of a newer format, or the device is absent."""
+        """Read the weights. UserError when they are missing, damaged or of a newer format, or the device is absent.
+
+        n_threads   of the processor, all of them when None
+        """
         folder = weights_dir or DEFAULT_WEIGHTS_DIR
-        if n_threads is not None:
-            torch.set_num_threads(n_threads)
+        torch.set_num_threads(1)
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
         denoiser, config = load_denoiser(folder / DENOISER_FILE)
         codec = load_codec(folder / CODEC_FILE)
-        return cls(codec, denoiser, config, content_hash(folder / CODEC_FILE, folder / DENOISER_FILE), device)
+        weights_hash = content_hash(folder / CODEC_FILE, folder / DENOISER_FILE)
+        return cls(codec, denoiser, config, weights_hash, device, n_threads)
 
     def sample_cell(
         self,

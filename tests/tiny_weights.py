@@ -38,4 +38,4 @@ def save_tiny_weights(folder: Path, *, seed: int = 0, latent_std: float = 0.3) -
 
 def tiny_engine(folder: Path, *, seed: int = 0) -> Engine:
     """An engine over tiny weights written to `folder`."""
-    return Engine.load(save_tiny_weights(folder, seed=seed), device="cpu")
+    return Engine.load(save_tiny_weights(folder, seed=seed), device="cpu", n_threads=1)

@@ -22,6 +22,8 @@ from synth.errors import Cancelled, UserError
 from synth.spec import SAMPLE_RATE_HZ, Float32Array
 
 QUALITIES = ("live", "draft", "final")
+# Cells whose sampling is begun, if the engine has threads, while the most urgent one is made.
+_CELLS_AHEAD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,9 @@ class RenderJob:
         """Render the most urgent cell of all voices and write it -> the cell. Raises Cancelled, UserError."""
         started_s = time.perf_counter()
         cell = self.todo[-1]
+        for upcoming in self.todo[: -_CELLS_AHEAD - 1 : -1]:
+            for voice in self._voices:
+                voice.begin(upcoming)
         try:
             stems = [self._stem(index, cell, should_stop) for index in range(len(self._voices))]
             self.clip.write_mix(cell, mix_voices(stems, self._gains), self._mix_keys[cell])

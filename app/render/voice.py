@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
 
 from app.render.cache import CellCache
 from app.render.controls import EngineStamp, VoiceControls, audio_key, window_key
 from app.render.grid import assemble_latents, windows_for_cell
+from synth.errors import Cancelled
 from synth.spec import ControlFrames, Float32Array
+
+# How often somebody who waits for a thread asks whether the work is still wanted.
+_PATIENCE_S = 0.02
 
 ShouldStop = Callable[[], bool]
 
@@ -21,10 +27,16 @@ def never() -> bool:
 
 
 class EngineLike(Protocol):
-    """What rendering needs of synth.engine.Engine."""
+    """What rendering needs of synth.engine.Engine.
+
+    threads   on which sample_cell may be called beside the caller, several at once; None: one call at a time
+    """
 
     weights_hash: str
     device_name: str
+
+    @property
+    def threads(self) -> ThreadPoolExecutor | None: ...
 
     def sample_cell(
         self, window: ControlFrames, *, seed: int, cell_index: int, quality: str, should_stop: ShouldStop
@@ -37,7 +49,7 @@ class EngineLike(Protocol):
 
 @dataclass(slots=True)
 class Tally:
-    """Counters and seconds of a running render, over all its voices."""
+    """Counters and seconds of a running render, over all its voices and threads."""
 
     kept: int = 0
     from_cache: int = 0
@@ -74,6 +86,8 @@ class VoiceCells:
         self._stamp = EngineStamp(engine.weights_hash, engine.device_name, quality)
         self._window_keys: dict[int, bytes] = {}
         self._audio_keys: dict[int, bytes] = {}
+        self._ahead: dict[bytes, Future[tuple[Float32Array, float]]] = {}
+        self._called_off = threading.Event()
 
     def key(self, cell: int) -> bytes:
         """Name of the cell's samples: equal names, equal samples."""
@@ -83,6 +97,26 @@ class VoiceCells:
             found = audio_key(neighbours, self._controls, seed=self._seed, cell=cell)
             self._audio_keys[cell] = found
         return found
+
+    def begin(self, cell: int) -> None:
+        """Let the engine's threads begin with what `audio(cell)` will need; without threads, do nothing."""
+        threads = self._engine.threads
+        if threads is None or self._cache.get(self.key(cell)) is not None:
+            return
+        for index in windows_for_cell(cell, self._n_cells):
+            key = self._window_key(index)
+            if key not in self._ahead and self._cache.get(key) is None:
+                self._ahead[key] = threads.submit(
+                    self._sample, index, self._controls.window(index), self._called_off.is_set
+                )
+
+    def call_off(self) -> None:
+        """Let go of whatever threads have begun and nobody has asked for yet."""
+        self._called_off.set()
+        for begun in self._ahead.values():
+            begun.cancel()
+        self._ahead.clear()
+        self._called_off = threading.Event()
 
     def audio(self, cell: int, should_stop: ShouldStop = never) -> Float32Array:
         """The cell's samples, before gain and pan -> [38400]. Raises Cancelled between sampler steps."""
@@ -117,17 +151,37 @@ class VoiceCells:
         latents = self._cache.get(key)
         if latents is not None:
             return latents
-        started_s = time.perf_counter()
+        begun = self._ahead.pop(key, None)
         try:
-            latents = self._engine.sample_cell(
-                self._controls.window(cell),
-                seed=self._seed,
-                cell_index=cell,
-                quality=self._quality,
-                should_stop=should_stop,
-            )
-        finally:
-            self._tally.sample_s += time.perf_counter() - started_s
+            if begun is None:
+                latents, sample_s = self._sample(cell, self._controls.window(cell), should_stop)
+            else:
+                latents, sample_s = _result(begun, should_stop)
+        except Cancelled:
+            self.call_off()
+            raise
+        self._tally.sample_s += sample_s
         self._tally.sampled += 1
         self._cache.put(key, latents)
         return latents
+
+    def _sample(self, cell: int, window: ControlFrames, should_stop: ShouldStop) -> tuple[Float32Array, float]:
+        """Latents of one window and the seconds they took; touches nothing that changes, so threads may call it."""
+        started_s = time.perf_counter()
+        latents = self._engine.sample_cell(
+            window,
+            seed=self._seed,
+            cell_index=cell,
+            quality=self._quality,
+            should_stop=should_stop,
+        )
+        return latents, time.perf_counter() - started_s
+
+
+def _result(begun: Future[tuple[Float32Array, float]], should_stop: ShouldStop) -> tuple[Float32Array, float]:
+    """Wait for a thread, asking meanwhile whether the work is still wanted. Raises Cancelled."""
+    while not wait([begun], timeout=_PATIENCE_S).done:
+        if should_stop():
+            begun.cancel()
+            raise Cancelled
+    return begun.result()

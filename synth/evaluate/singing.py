@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -61,16 +61,20 @@ class Singer:
     def __init__(self, engine: Engine, quality: str, plan: SamplingPlan | None = None) -> None:
         self.engine = engine
         self.quality = quality
-        self._plan: dict[str, SamplingPlan] = {} if plan is None else {"plan": plan}
+        self._plan: dict[str, Any] = {} if plan is None else {"plan": plan}
 
     def latents(self, gesture: Gesture, seed: int) -> Float32Array:
         """Sample and cross-fade -> [latent_dim, n_cells * 80 + 32], from frame -CONTEXT_FRAMES on."""
         n_cells = gesture.n_cells
         joined = np.zeros((self.engine.latent_dim, n_cells * CELL_FRAMES + OVERLAP_FRAMES), dtype=np.float32)
         rising = _fade_in()
-        for cell in range(n_cells):
+
+        def draw(cell: int) -> Float32Array:
             window = gesture.window(cell)
-            drawn = self.engine.sample_cell(window, seed=seed, cell_index=cell, quality=self.quality, **self._plan)
+            return self.engine.sample_cell(window, seed=seed, cell_index=cell, quality=self.quality, **self._plan)
+
+        threads = self.engine.threads if n_cells > 1 else None
+        for cell, drawn in enumerate((map if threads is None else threads.map)(draw, range(n_cells))):
             start = cell * CELL_FRAMES
             if cell > 0:
                 earlier = joined[:, start : start + OVERLAP_FRAMES]

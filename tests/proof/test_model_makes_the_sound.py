@@ -7,6 +7,7 @@ the decoder gives, before any gate, gain or limiter.
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from synth.evaluate.silence import evaluate_silence
 from synth.evaluate.singing import Singer
 from synth.spec import SAMPLE_RATE_HZ
 
-pytestmark = pytest.mark.weights
+pytestmark = [pytest.mark.weights, pytest.mark.leaves("sampler_")]  # an engine's threads end with it
 
 QUALITY = "draft"
 VOICES = Path(__file__).parent.parent / "fixtures" / "voices"
@@ -39,8 +40,10 @@ _GESTURE_S = 3.2
 
 
 @pytest.fixture(scope="module")
-def singer() -> Singer:
-    return Singer(Engine.load(device="cpu"), QUALITY)
+def singer() -> Iterator[Singer]:
+    engine = Engine.load(device="cpu")
+    yield Singer(engine, QUALITY)
+    engine.close()
 
 
 @pytest.fixture(scope="module")

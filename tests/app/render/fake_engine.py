@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ N_STEPS = 4
 
 
 class FakeEngine:
-    def __init__(self, *, step_s: float = 0.0) -> None:
+    def __init__(self, *, step_s: float = 0.0, threads: ThreadPoolExecutor | None = None) -> None:
+        self.threads = threads
         self.weights_hash = "fake-weights"
         self.device_name = "cpu"
         self.latent_dim = LATENT_DIM

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -241,6 +243,50 @@ def test_stop_is_heard_within_one_sampler_step_and_the_job_can_go_on(tmp_path: P
     scratch = _clip(tmp_path, passage)
     Renderer(FakeEngine(), CellCache()).render(RenderRequest(passage, {}), scratch)
     assert np.array_equal(_mix(clip), _mix(scratch))
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(3) as pool:
+        yield pool
+
+
+def test_threads_change_nothing_but_the_time(tmp_path: Path, threads: ThreadPoolExecutor) -> None:
+    passage = _passage(12.0)
+    alone, together = FakeEngine(step_s=0.004), FakeEngine(step_s=0.004, threads=threads)
+    first, second = _clip(tmp_path, passage), _clip(tmp_path, passage)
+    slow = Renderer(alone, CellCache()).render(RenderRequest(passage, {}), first)
+    fast = Renderer(together, CellCache()).render(RenderRequest(passage, {}), second)
+    assert np.array_equal(_mix(first), _mix(second))
+    assert fast.cells_sampled == slow.cells_sampled == 15
+    assert sorted(together.sampled) == sorted(alone.sampled) == list(range(15))
+
+
+def test_a_stop_reaches_the_threads_and_the_job_can_go_on(tmp_path: Path, threads: ThreadPoolExecutor) -> None:
+    passage = _passage(8.0)
+    engine, clip = FakeEngine(step_s=0.02, threads=threads), _clip(tmp_path, passage)
+    job = RenderJob(engine, CellCache(), RenderRequest(passage, {}), clip)
+    job.plan()
+    with pytest.raises(Cancelled):
+        job.step(lambda: True)
+    # Every thread is free again within a sampler step or two: nothing goes on sampling what nobody wants.
+    assert threads.submit(lambda: True).result(timeout=1.0)
+    assert len(engine.sampled) <= 3
+    while not job.is_done:
+        job.step()
+    scratch = _clip(tmp_path, passage)
+    Renderer(FakeEngine(), CellCache()).render(RenderRequest(passage, {}), scratch)
+    assert np.array_equal(_mix(clip), _mix(scratch))
+
+
+def test_a_fault_in_a_thread_is_the_render_s_fault(tmp_path: Path, threads: ThreadPoolExecutor) -> None:
+    class Broken(FakeEngine):
+        def sample_cell(self, *_arguments: object, **_named: object) -> np.ndarray:
+            raise UserError("The voice model is broken.", remedy="Install it again.")
+
+    passage = _passage(4.0)
+    with pytest.raises(UserError, match="broken"):
+        Renderer(Broken(threads=threads), CellCache()).render(RenderRequest(passage, {}), _clip(tmp_path, passage))
 
 
 def test_cancelled_render_raises(tmp_path: Path) -> None:

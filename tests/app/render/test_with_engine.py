@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +20,12 @@ from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.engine import Engine
 from synth.errors import Cancelled
 
+# The engine's own threads, which end with it.
+pytestmark = pytest.mark.leaves("sampler_")
+
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
+def engine() -> Iterator[Engine]:
     torch.manual_seed(0)
     codec = Codec(CodecConfig(encoder_dim=32, encoder_blocks=1, decoder_dim=32, decoder_blocks=1))
     dim = codec.config.latent_dim
@@ -33,7 +37,9 @@ def engine() -> Engine:
         "timbre_mean": [0.0] * 16,
         "timbre_std": [1.0] * 16,
     }
-    return Engine(codec.eval().requires_grad_(False), denoiser.eval().requires_grad_(False), config, "untrained", "cpu")
+    made = Engine(codec.eval().requires_grad_(False), denoiser.eval().requires_grad_(False), config, "none", "cpu", 2)
+    yield made
+    made.close()
 
 
 def _passage() -> Passage:

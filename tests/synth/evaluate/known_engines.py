@@ -24,6 +24,7 @@ class KnownEngine:
     latent_dim = 3
     weights_hash = "known"
     device_name = "cpu"
+    threads = None
 
     def __init__(self, *, offset_cents: float = 0.0, floor_db: float = -60.0, fault: float = 0.0) -> None:
         self.offset_cents = offset_cents
