@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import importlib.util
+from dataclasses import replace
 from typing import Any
 
 from synth.evaluate.blocks import Block, Table
@@ -39,8 +40,12 @@ pre { overflow-x: auto; font-size: .82rem; line-height: 1.4; }
 
 def as_json(report: Report) -> dict[str, Any]:
     """Every number with its interval and n, plain types only, what is not finite as None."""
-    result = {"format": FORMAT, "revision": REVISION, **plain(report)}
-    return result | {"verdicts": [plain(verdict) for verdict in verdicts(report)]}
+    result = {"format": FORMAT, "revision": REVISION, **plain(replace(report, parts=()))}
+    parts = []
+    for part in report.parts:
+        own = part.report.to_json() if hasattr(part.report, "to_json") else part.report
+        parts.append(plain(replace(part, report=None)) | {"report": plain(own)})
+    return result | {"parts": parts, "verdicts": plain(verdicts(report))}
 
 
 def as_html(report: Report) -> str:

@@ -301,16 +301,33 @@ class Report:
 Notice = Callable[[str, int, int, float], None]
 
 
-def run_report(bench: Workbench, names: Sequence[str], *, command: str, on_progress: Notice | None = None) -> Report:
+def run_report(
+    bench: Workbench,
+    names: Sequence[str],
+    *,
+    command: str,
+    on_part: Callable[[Report], None] | None = None,
+    on_progress: Notice | None = None,
+) -> Report:
     """Run the parts in turn.
 
+    on_part      told the report so far after every part, so that an interrupted run leaves what it has
     on_progress  (title of the part, its number, how many parts, share of it that is done 0..1)
     Raises UserError for an unknown name.
     """
     unknown = [name for name in names if name not in PARTS]
     if unknown:
         raise UserError(f"There is no part called {', '.join(unknown)}.", remedy=f"Use {', '.join(PARTS)}.")
-    results = []
+    engine = bench.singer.engine
+    report = Report(
+        command=command,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=machine_words(),
+        weights_hash=engine.weights_hash,
+        quality=bench.singer.quality,
+        device=engine.device_name,
+        sizes=bench.sizes,
+    )
     for number, name in enumerate(names):
 
         def told(done: float, total: float, number: int = number, name: str = name) -> None:
@@ -318,17 +335,10 @@ def run_report(bench: Workbench, names: Sequence[str], *, command: str, on_progr
                 on_progress(PARTS[name].title, number, len(names), done / max(total, 1e-9))
 
         told(0.0, 1.0)
-        results.append(_run_part(bench, name, told))
-    return Report(
-        command=command,
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=machine_words(),
-        weights_hash=bench.singer.engine.weights_hash,
-        quality=bench.singer.quality,
-        device=bench.singer.engine.device_name,
-        sizes=bench.sizes,
-        parts=tuple(results),
-    )
+        report = replace(report, parts=(*report.parts, _run_part(bench, name, told)))
+        if on_part is not None:
+            on_part(report)
+    return report
 
 
 def _run_part(bench: Workbench, name: str, on_progress: Progress) -> PartResult:

@@ -19,7 +19,7 @@ from synth.errors import UserError
 from synth.spec import TECHNIQUES
 
 if TYPE_CHECKING:
-    from synth.evaluate.report import Sizes, Workbench
+    from synth.evaluate.report import Report, Sizes, Workbench
 
 HTML_NAME, JSON_NAME = "evaluation.html", "evaluation.json"
 
@@ -104,16 +104,21 @@ def _run(bench: Workbench, names: list[str], output: Path, *, as_json: bool) -> 
         output.mkdir(parents=True, exist_ok=True)
     except OSError as fault:
         raise UserError(f"{output} cannot be made: {fault.strerror}.", remedy="Choose another with -o.") from fault
+
+    def keep(so_far: Report) -> None:
+        stored = json.dumps(plain_report(so_far), indent=1, allow_nan=False) + "\n"
+        write_atomically(output / JSON_NAME, stored.encode())
+        write_atomically(output / HTML_NAME, as_html(so_far).encode())
+
     with ProgressLine("Evaluating", quiet=as_json) as line:
 
         def told(title: str, number: int, total: int, share: float) -> None:
             line.update(number + share, total, title)
 
-        found = run_report(bench, names, command=shlex.join(["stridor", *sys.argv[1:]]), on_progress=told)
-    result = plain_report(found)
-    write_atomically(output / JSON_NAME, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
-    write_atomically(output / HTML_NAME, as_html(found).encode())
-    show(result, [*as_lines(found), "", f"{output / HTML_NAME}, {output / JSON_NAME}"], as_json=as_json)
+        words = shlex.join(["stridor", *sys.argv[1:]])
+        found = run_report(bench, names, command=words, on_part=keep, on_progress=told)
+    written = f"{output / HTML_NAME}, {output / JSON_NAME}"
+    show(plain_report(found), [*as_lines(found), "", written], as_json=as_json)
 
 
 @stridor_command("steps", example="stridor evaluate steps --corpus runs/corpus --teacher runs/teacher -o runs/steps")

@@ -57,6 +57,8 @@ def test_a_mistake_of_ours_in_one_part_does_not_end_the_others(monkeypatch: pyte
     assert [part.outcome for part in report.parts] == [NOT_RUN, DONE]
     assert "ZeroDivisionError: in a part" in report.parts[0].reason
     assert "told by itself" in as_html(report)
+    assert "<script>" not in as_html(report)
+    assert as_json(report)["parts"][1]["report"] == {"told": True}
 
 
 class _Told:
@@ -65,6 +67,16 @@ class _Told:
 
     def to_json(self) -> dict[str, Any]:
         return {"told": True}
+
+
+def test_what_is_done_is_told_after_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = {name: Part(name, 1.0, lambda *_: _Told()) for name in ("first", "second")}
+    monkeypatch.setattr(report_module, "PARTS", quick)
+    seen: list[list[str]] = []
+    run_report(
+        _bench(), tuple(quick), command="", on_part=lambda so_far: seen.append([part.name for part in so_far.parts])
+    )
+    assert seen == [["first"], ["first", "second"]]
 
 
 def test_an_unknown_part_is_a_line() -> None:
