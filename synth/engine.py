@@ -6,13 +6,14 @@ absolute position): whoever owns the engine may ask in any order and get the sam
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -35,7 +36,10 @@ from synth.spec.audio import (
 )
 from synth.spec.controls import ControlFrames
 
+log = logging.getLogger(__name__)
+
 Float32Array = NDArray[np.float32]
+Result = TypeVar("Result")
 
 DEFAULT_WEIGHTS_DIR = Path(__file__).resolve().parent.parent / "presets" / "models" / "default"
 CODEC_FILE = "codec.safetensors"
@@ -130,6 +134,7 @@ class Engine:
         self.timbre_scale = TimbreScale(tuple(config["timbre_mean"]), tuple(config["timbre_std"]))
         self._n_threads = min(n_threads or os.cpu_count() or 1, _MOST_THREADS) if self.device.type == "cpu" else 1
         self._threads: ThreadPoolExecutor | None = None
+        self.on_trouble: Callable[[str, str], None] = _logged
 
     @property
     def threads(self) -> ThreadPoolExecutor | None:
@@ -181,7 +186,8 @@ class Engine:
         first_frame = cell_index * CELL_FRAMES - CONTEXT_FRAMES
         noise = normal_frames(seed, Stream.LATENT, first_frame, WINDOW_FRAMES, self.latent_dim).T.copy()
         noise *= noise_temperature(window.values["presence"])[:, None]
-        drawn = sample_window(self.denoiser, condition, noise, plan or PLANS[Quality(quality)], should_stop)
+        chosen = plan or PLANS[Quality(quality)]
+        drawn = self._with_memory(lambda: sample_window(self.denoiser, condition, noise, chosen, should_stop))
         return np.ascontiguousarray((drawn * self._std + self._mean).T.astype(np.float32))
 
     def _typical_timbre(self, window: ControlFrames) -> Float32Array | None:
@@ -205,4 +211,31 @@ class Engine:
         pitch_note    [3 * CELL_FRAMES] MIDI notes of the cell before, this cell and the one after
         pitch_drift   0..1, how much of the sampled drift of F0 is heard; 0 = the pitch exactly
         """
-        return decode_cell(self.codec, latents, pitch_note, seed=seed, cell_index=cell_index, pitch_drift=pitch_drift)
+        return self._with_memory(
+            lambda: decode_cell(
+                self.codec, latents, pitch_note, seed=seed, cell_index=cell_index, pitch_drift=pitch_drift
+            )
+        )
+
+    def _with_memory(self, work: Callable[[], Result]) -> Result:
+        """`work`, on the processor for good once the GPU has no memory for it. UserError when no memory is left."""
+        try:
+            return work()
+        except torch.OutOfMemoryError as fault:
+            if self.device.type == "cpu":
+                raise UserError("There is not enough memory to sing this.", remedy="Close other programs.") from fault
+        # Outside the handler: the fault's traceback holds on to the tensors that filled the memory.
+        self.codec, self.denoiser = self.codec.to("cpu"), self.denoiser.to("cpu")
+        left, self.device, self.device_name = self.device_name, torch.device("cpu"), "cpu"
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.on_trouble(
+            f"The memory of {left} is full; the voice goes on, slower, on the processor.",
+            "Close programs that use the GPU and start Stridor again.",
+        )
+        return work()
+
+
+def _logged(message: str, remedy: str) -> None:
+    """What an engine says when nobody listens."""
+    log.warning("%s %s", message, remedy)
