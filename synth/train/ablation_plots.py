@@ -44,11 +44,10 @@ def _differences(runs: Sequence[Run], path: Path) -> None:
     for axis, measure in zip(axes[0], _SHOWN, strict=True):
         found = [difference(runs, arm, measure) for arm in arms]
         at = np.arange(len(arms))[::-1]
-        middle = np.array([d.percent.value for d in found])
-        reach = np.array([[d.percent.value - d.percent.low, d.percent.high - d.percent.value] for d in found]).T
-        colours = [{"better": "#2a7", "worse": "#c33"}.get(d.verdict, "#888") for d in found]
-        axis.errorbar(middle, at, xerr=np.maximum(reach, 0.0), fmt="none", ecolor=colours, capsize=3)
-        axis.scatter(middle, at, c=colours, zorder=3)
+        for place, one in zip(at, found, strict=True):
+            colour = {"better": "#22aa77", "worse": "#cc3333"}.get(one.verdict, "#888888")
+            axis.plot([one.percent.low, one.percent.high], [place, place], color=colour, lw=1.5)
+            axis.plot(one.percent.value, place, "o", color=colour)
         axis.axvline(0.0, color="k", lw=0.8)
         axis.set_yticks(at, arms)
         axis.set_xlabel(f"{MEASURES[measure][0]}\nagainst the static recipe, %")
@@ -99,8 +98,9 @@ def _regimes(runs: Sequence[Run], path: Path) -> None:
         axis.set_xlabel("step")
         axis.set_title(title, fontsize=9)
     axes[0].set_yscale("log")
-    axes[1].legend(fontsize=7)
-    axes[2].legend(fontsize=7)
+    for axis in axes[1:]:
+        if axis.lines:
+            axis.legend(fontsize=7)
     _finish(figure, path)
 
 
@@ -118,7 +118,8 @@ def _injection(runs: Sequence[Run], path: Path) -> None:
     axis.axhline(0.0, color="k", lw=0.8)
     axis.set_xticks(range(len(table)), [name.replace(" ", "\n") for name in table], fontsize=8)
     axis.set_ylabel("error of v against both, %")
-    axis.legend(fontsize=8)
+    if axis.containers:
+        axis.legend(fontsize=8)
     _finish(figure, path)
 
 

@@ -1,7 +1,7 @@
 """Codec latents as an audio encoder hears them, without making a waveform.
 
 The codec's decoder says analytically what will sound: |H_pulse|^2 times the power spectrum of the pulse train plus
-|H_noise|^2. A train of unit power seen through a window has the spectrum 1 + 2 sum_m r(m T0) cos(2 pi f m T0), r the
+|H_noise|^2 times what the glottal cycle's gate adds. A train of unit power seen through a window has the spectrum 1 + 2 sum_m r(m T0) cos(2 pi f m T0), r the
 window's normalised autocorrelation and T0 the period (Poisson summation): flat where periods are longer than the
 window, harmonics where they are shorter. Everything is differentiable with respect to the latents.
 """
@@ -68,10 +68,14 @@ class LatentSound(nn.Module):
 
     def mel(self, latents: Tensor, f0_hz: Tensor) -> Tensor:
         """latents [B, T, latent_dim], f0_hz [B, T] -> log-mel [B, T, N_BANDS] as synth.ssl.log_mel would measure it."""
-        gains = self.decoder.filters(latents * self.std + self.mean, scaled_log_f0(f0_hz)).float()
-        power = torch.exp(2.0 * gains).unflatten(2, (f0_hz.shape[1], -1)).mean(3)
+        gains, gates = self.decoder.controls(latents * self.std + self.mean, scaled_log_f0(f0_hz))
+        power = torch.exp(2.0 * gains.float())
+        pulses, noise = power.unbind(1)
+        if gates is not None:  # noise times 1 + g cos(phase): its mean power
+            noise = noise * (1.0 + 0.5 * gates.square())[..., None]
+        pulses, noise = (part.unflatten(1, (f0_hz.shape[1], -1)).mean(2) for part in (pulses, noise))
         row = torch.log2(f0_hz.clamp(_LOWEST_HZ, _HIGHEST_HZ) / _LOWEST_HZ) * _STEPS_PER_OCTAVE
-        return self.log_mel.of_power(power[:, 0] * self.comb[row.round().long()] + power[:, 1])
+        return self.log_mel.of_power(pulses * self.comb[row.round().long()] + noise)
 
     def audio(self, latents: Tensor, f0_hz: Tensor, seed: int = 0) -> Tensor:
         """[B, T, latent_dim] -> [B, T * HOP_SAMPLES], for encoders of waveforms. The excitation is a constant here:

@@ -1,0 +1,273 @@
+"""The ablation study: stacked runs are the runs alone, pairs are pairs, and tables say no more than the figures do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from synth.codec.model import Codec
+from synth.codec.weights import save_weights
+from synth.corpus.clip_file import Clip, audio_sha256, to_float32, to_int16, write_clip
+from synth.corpus.manifest import ClipRecord, Corpus, clip_path
+from synth.diffusion.conditioning import CONDITION_DIM
+from synth.diffusion.unet import Denoiser
+from synth.errors import UserError
+from synth.features.analysis import analyse
+from synth.spec import TECHNIQUES
+from synth.spec.audio import WINDOW_FRAMES
+from synth.ssl.encoder import LogMelEncoder, SslConfig, SslEncoder
+from synth.train import ablation
+from synth.train.ablation_data import Material, Windows
+from synth.train.ablation_measures import Judge, kernel_distance
+from synth.train.ablation_report import (
+    BASE,
+    MEASURES,
+    difference,
+    markdown,
+    observer_turns,
+    read_results,
+    regime_correlations,
+    write_report,
+)
+from synth.train.ablation_runs import Arm, RunPlan, StackRun, study_arms
+from synth.train.latent_sound import LatentSound
+from synth.train.stacked import StackedDenoisers, sigma_of
+from synth.train.stages import StageConfig
+from tests.synth.features.voices import voice
+from tests.tiny_weights import TINY_CODEC
+
+DIM = TINY_CODEC.latent_dim
+PLAN = RunPlan(steps=44, batch=4, listened=2, evaluations=3, widths=(8, 8))
+ARMS = {arm.name: arm for arm in study_arms()}
+
+
+def windows(seed: int, n: int) -> Windows:
+    """Latents that a part of the condition tells."""
+    generator = torch.Generator().manual_seed(seed)
+    condition = torch.randn(n, WINDOW_FRAMES, CONDITION_DIM, generator=generator)
+    told = condition[..., :1].sum(1, keepdim=True) / WINDOW_FRAMES**0.5
+    latents = 0.3 * torch.randn(n, WINDOW_FRAMES, DIM, generator=generator) + told
+    return Windows(latents, condition, torch.full((n, WINDOW_FRAMES), 180.0), torch.ones(n, WINDOW_FRAMES))
+
+
+def stack(arms: list[Arm], seeds: list[int], plan: RunPlan = PLAN) -> StackRun:
+    torch.manual_seed(0)
+    material = Material(windows(0, 16), windows(1, 4), windows(2, 4), torch.zeros(DIM), torch.ones(DIM), {})
+    sound = LatentSound(Codec(TINY_CODEC), material.mean, material.std)
+    ours, judge = (SslEncoder(SslConfig(dim=16, layers=1, heads=2, expansion=2)).requires_grad_(False) for _ in "ab")
+    encoders = {"ours": ours, "log-mel": LogMelEncoder()}
+    return StackRun(arms, seeds, material, sound, encoders, Judge(material, sound, judge), plan)
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[dict[str, Any]]:
+    trained = stack([ARMS[BASE], ARMS["all three"], ARMS["all, log-mel"]], [0, 1])
+    return trained.results(trained.train())
+
+
+def test_a_row_of_the_stack_is_the_network_alone() -> None:
+    config = PLAN.shape(DIM, "both")
+    stacked = StackedDenoisers(config, [3, 4], "cpu")
+    with torch.no_grad():
+        for value in stacked.parameters.values():
+            value.add_(0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(value.numel())))
+    alone = Denoiser(config)
+    state = {name.removeprefix("denoiser."): value[1] for name, value in stacked.parameters.items()}
+    alone.load_state_dict(state, strict=False)
+    generator = torch.Generator().manual_seed(0)
+    x, condition = (torch.randn(2, 3, 16, n, generator=generator) for n in (DIM, CONDITION_DIM))
+    u = torch.rand(2, 3, generator=generator)
+    together = stacked.v(stacked.parameters, x, sigma_of(u), condition)[1]
+    torch.testing.assert_close(
+        together, alone(x[1], sigma_of(u[1]), alone.encode_condition(condition[1])), atol=1e-5, rtol=1e-4
+    )
+
+
+def test_runs_do_not_depend_on_what_they_are_stacked_with(runs: list[dict[str, Any]]) -> None:
+    alone = stack([ARMS["all three"]], [1])
+    (single,) = alone.results(alone.train())
+    (together,) = [run for run in runs if run["arm"] == "all three" and run["seed"] == 1]
+    for name in ("v_loss", "log_mel_db_4"):
+        assert single["curve"][-1][name] == pytest.approx(together["curve"][-1][name], rel=1e-3)
+
+
+def test_runs_of_a_seed_are_pairs_and_seeds_differ(runs: list[dict[str, Any]]) -> None:
+    """Before any mechanism has acted, arms of a seed hold the same weights."""
+    arms = [ARMS[BASE], ARMS["guidance"]]
+    first = stack(arms, [0, 1]).stack.parameters
+    name = next(name for name, value in first.items() if value.dim() == 3 and value[0].std() > 0)
+    torch.testing.assert_close(first[name][0], first[name][2])
+    assert not torch.equal(first[name][0], first[name][1])
+    finals = [run["curve"][-1]["v_loss"] for run in runs]
+    assert len(set(finals)) == len(finals)
+
+
+def test_every_run_learns_and_is_measured(runs: list[dict[str, Any]]) -> None:
+    for run in runs:
+        assert [row["step"] for row in run["curve"]] == sorted(PLAN.evaluated_steps())
+        last = run["curve"][-1]
+        assert last["v_loss"] < run["curve"][0]["v_loss"]
+        assert set(last["pathways"]) >= {"everything", "nothing", "only pitch", "only noise"}
+        assert np.isfinite([value(run) for _, value in MEASURES.values()]).all()
+    json.dumps(runs, allow_nan=False)
+
+
+def test_the_mechanisms_act_where_they_are_on(runs: list[dict[str, Any]]) -> None:
+    tilt = {run["arm"]: run["track"][0][run["track_columns"].index("tilt")] for run in runs}
+    assert tilt[BASE] == 0.0
+    assert tilt["all three"] == pytest.approx(StageConfig().level_tilt)
+    assert [name for name in runs[0]["track_columns"] if name.startswith("regime by")] == [
+        "regime by ours",
+        "regime by log-mel",
+    ]
+
+
+def test_kernel_distance_is_unbiased_and_sees_a_shift() -> None:
+    generator = torch.Generator().manual_seed(0)
+    draws = [torch.randn(2, 40, 6, generator=generator) for _ in range(60)]
+    same = torch.stack([kernel_distance(a, b) for a, b in draws])
+    assert abs(float(same.mean())) < 3 * float(same.std()) / len(same) ** 0.5
+    assert float(kernel_distance(draws[0][0], draws[0][1] + 1.0)) > float(same.max())
+
+
+def made_up(effect: float, spread: float) -> list[dict[str, Any]]:
+    """Static runs and others whose loss is `effect` percent higher, give or take `spread`, over five seeds."""
+    rng = np.random.default_rng(0)
+    found = []
+    for seed, sway in enumerate(rng.standard_normal(5)):
+        for arm, factor in ((BASE, 1.0), ("guidance", 1.0 + (effect + spread * sway) / 100.0)):
+            level = factor * (1.0 + 0.1 * seed)
+            curve = [
+                {"step": step, "regime": step / 100, "v_loss": level / step, "bands": [level / step] * 8}
+                | {f"{name}_{n}": level / step for name in ("log_mel_db", "kernel") for n in (4, 16)}
+                for step in (10, 30, 100)
+            ]
+            curve[-1]["pathways"] = {"everything": level}
+            columns = ["step", "log_d", "slope", "regime", "regime_used", "tilt", "structure", "regime by ours"]
+            track = [[10, 0, 0, 0, 0, 0, 0, 0.0], [50, 0, 0, 0.9, 0.9, 0, 0, 0.9]]
+            found.append(
+                {
+                    "arm": arm,
+                    "seed": seed,
+                    "curve": curve,
+                    "track_columns": columns,
+                    "track": track,
+                    "groups": [0, 0, 2],
+                }
+                | {"encoder": "ours", "injection": "both", "parameters": 7}
+            )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("effect", "spread", "verdict"), [(-5.0, 1.0, "better"), (5.0, 1.0, "worse"), (0.5, 5.0, "undecided")]
+)
+def test_a_difference_is_decided_only_when_its_interval_leaves_out_zero(
+    effect: float, spread: float, verdict: str
+) -> None:
+    found = difference(made_up(effect, spread), "guidance", "v_loss")
+    assert found.verdict == verdict
+    assert found.percent.n == 5
+    if spread == 1.0:
+        assert found.percent.value == pytest.approx(effect, abs=2.0)
+
+
+def test_one_seed_decides_nothing() -> None:
+    alone = [run for run in made_up(-50.0, 0.0) if run["seed"] == 0]
+    assert difference(alone, "guidance", "v_loss").verdict == "undecided"
+
+
+def test_a_regime_that_only_follows_time_explains_nothing_beyond_it() -> None:
+    found = regime_correlations(made_up(0.0, 0.0))
+    assert found["v_loss"].value == pytest.approx(-1.0)
+    assert found["v_loss, step taken out"].n == 0  # not defined: both are functions of the step
+    assert observer_turns(made_up(0.0, 0.0)) == {"ours": [50.0] * 5}
+
+
+def stored(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    plan = {"steps": 100, "batch": 4}
+    encoders = {"ours": {"steps": 3, "technique_by_neighbours": {"real": 0.5}}}
+    return {"runs": runs, "device": "a machine", "plan": plan, "minutes": 1.0, "encoders": encoders}
+
+
+def test_the_page_holds_every_table_and_the_plots_are_drawn(tmp_path: Path) -> None:
+    text = markdown(stored(made_up(-5.0, 1.0)))
+    for part in ("better", "| guidance |", "2+1", "not run", "50.0 %", "10 runs on a machine"):
+        assert part in text
+    path = tmp_path / "ablation.json"
+    path.write_text(json.dumps(stored(made_up(-5.0, 1.0))))
+    write_report(path, tmp_path / "report")
+    pictures = sorted(file.name for file in (tmp_path / "report").glob("*.png"))
+    assert pictures == [f"stages-{name}.png" for name in ("curves", "differences", "injection", "regime")]
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in (tmp_path / "report").glob("*.png"))
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"runs": []}', '{"runs": [{"arm": "guidance"}]}'])
+def test_results_that_are_none_are_one_clear_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "ablation.json"
+    if text:
+        path.write_text(text)
+    with pytest.raises(UserError):
+        read_results(path)
+
+
+def test_jobs_hold_every_run_once() -> None:
+    job = ablation.Job(Path(), Path(), "cpu", 1, (), (), PLAN)
+    jobs = ablation.split_jobs(job, study_arms(), range(5), 30)
+    made = [(arm.name, seed) for one in jobs for arm in one.arms for seed in one.seeds]
+    assert sorted(made) == sorted((arm.name, seed) for arm in study_arms() for seed in range(5))
+    assert all(len({arm.injection for arm in one.arms}) == 1 for one in jobs)
+    assert max(len(one.arms) * len(one.seeds) for one in jobs) <= 30
+
+
+def small_corpus(folder: Path) -> None:
+    """Four clips of clean voice, two of them for training."""
+    records = []
+    for seed, split in enumerate(("train", "train", "validation", "validation")):
+        audio = to_int16(voice(150.0 + 20.0 * seed, 1.2, hnr_db=25.0, seed=seed))
+        analysis = analyse(to_float32(audio))
+        technique = {
+            f"technique.{name}": np.full(analysis.n_frames, name == "modal", np.float32) for name in TECHNIQUES
+        }
+        record = ClipRecord(
+            id=f"clip-{seed}", kind="simulated", collection="c", technique={"modal": 1.0}, label="modal",
+            split=split, family=f"f{seed}", licence="CC0-1.0", consent="given", attribution="",
+            duration_s=analysis.n_frames / 100.0, seed=seed, sources=(), gains_db=(0.0,), sha256=audio_sha256(audio),
+        )  # fmt: skip
+        clip = Clip(to_float32(audio), dict(analysis.lanes) | technique, analysis.physical, analysis.f0, analysis.mfcc)
+        write_clip(clip_path(folder, record.id), record.to_json(), audio, clip)
+        records.append(record)
+    Corpus(folder, records).save()
+
+
+def test_from_a_corpus_to_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_corpus(tmp_path / "corpus")
+    torch.manual_seed(0)
+    save_weights(tmp_path / "codec.safetensors", Codec(TINY_CODEC), "codec", {"codec": TINY_CODEC.as_dict()})
+    monkeypatch.setattr(ablation, "study_arms", lambda: [ARMS[BASE], ARMS["film"]])
+    argv = ["--corpus", str(tmp_path / "corpus"), "--codec", str(tmp_path / "codec.safetensors")]
+    argv += [
+        "--run",
+        str(tmp_path / "run"),
+        "--seeds",
+        "1",
+        "--steps",
+        "40",
+        "--ssl-seconds",
+        "0.2",
+        "--ssl-batch",
+        "2",
+    ]
+    argv += ["--windows", "12", "--asked", "4", "--device", "cpu"]
+    argv += ["--batch", "4", "--listened", "2", "--widths", "8", "8"]
+    monkeypatch.setattr("sys.argv", ["ablation", *argv])
+    ablation.main()
+    found = read_results(tmp_path / "run" / "ablation.json")
+    assert {run["arm"] for run in found["runs"]} == {BASE, "film"}
+    assert set(found["encoders"]) == {"ours", "second seed", "judge", "untrained", "log-mel"}
+    assert found["material"]["train_windows"] == 12
