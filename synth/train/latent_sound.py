@@ -1,9 +1,9 @@
 """Codec latents as an audio encoder hears them, without making a waveform.
 
-The codec's decoder says analytically what will sound: |H_pulse|^2 times the power spectrum of the pulse train plus
-|H_noise|^2 times what the glottal cycle's gate adds. A train of unit power seen through a window has the spectrum 1 + 2 sum_m r(m T0) cos(2 pi f m T0), r the
-window's normalised autocorrelation and T0 the period (Poisson summation): flat where periods are longer than the
-window, harmonics where they are shorter. Everything is differentiable with respect to the latents.
+The codec's decoder says analytically what will sound: |H_pulse|^2 times the power spectrum of the pulse train, plus
+|H_noise|^2 times what the glottal cycle's gate adds. A train of unit power seen through a window has the spectrum
+1 + 2 sum_m r(m T0) cos(2 pi f m T0), r the window's normalised autocorrelation and T0 the period (Poisson summation):
+flat where periods are longer than the window, harmonics where they are shorter. All is differentiable in the latents.
 """
 
 from __future__ import annotations
