@@ -1,6 +1,6 @@
 """The simulated voice against what is published about voices, by judges that are not ours where there are any.
 
-Jitter, shimmer, harmonicity and CPPS are Praat's (parselmouth), with its standard settings; modulation and
+Jitter, shimmer, harmonicity and CPPS are Praat's (parselmouth), with nearly standard settings; modulation and
 sub-harmonics are our ears'. docs/voice-science.md names the sources and holds the figures this prints.
 
     python -m synth.corpus.voice_science --clips 30
