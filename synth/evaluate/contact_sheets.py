@@ -38,6 +38,7 @@ _SHOWN_FRAMES = _SHOWN.stop - _SHOWN.start
 _EDGES: Mapping[str, tuple[float, float]] = {"pitch": (40.0, 76.0), "loudness": (-50.0, -10.0)}  # as voices have them
 _TECHNIQUE_CURVES = ("roughness", "fry", "breathiness")
 _N_REAL = 5
+_QUIET_DB = -38.0
 _LONGEST_FRAMES = 240
 _DPI = 100
 _FLOOR_DB, _TOP_DB = -80.0, 0.0
@@ -157,7 +158,10 @@ def lane_edges(lane_id: str) -> tuple[float, float]:
 
 
 def _nearest_real(corpus: Corpus, lane_id: str, wanted: Sequence[float]) -> list[Tile]:
-    """For every step the real stretch of _SHOWN_FRAMES, all sung, that stays nearest to it (RMS); none twice."""
+    """For every step the real stretch of _SHOWN_FRAMES, all sung, that stays nearest to it (RMS); none twice.
+
+    Stretches under _QUIET_DB are breaths and rooms, and only count where the lane is loudness itself.
+    """
     found: list[tuple[float, float, str, int]] = []
     ones = np.ones(_SHOWN_FRAMES) / _SHOWN_FRAMES
     for record in corpus.records:
@@ -167,6 +171,8 @@ def _nearest_real(corpus: Corpus, lane_id: str, wanted: Sequence[float]) -> list
         values = lanes[lane_id].astype(np.float64)
         means, powers = (np.convolve(one, ones, mode="valid") for one in (values, values**2))
         sung = np.convolve(lanes["presence"] > 0.5, ones, mode="valid") > 1.0 - 1e-6
+        if lane_id != "loudness":
+            sung &= np.convolve(lanes["loudness"], ones, mode="valid") > _QUIET_DB
         starts = [i for i in range(0, len(means), 20) if sung[i] and np.isfinite(means[i])]
         found += [(float(means[i]), float(max(powers[i] - means[i] ** 2, 0.0)), record.id, i) for i in starts]
     records = {record.id: record for record in corpus.records}
@@ -180,8 +186,12 @@ def _nearest_real(corpus: Corpus, lane_id: str, wanted: Sequence[float]) -> list
         clip = corpus.load(records[clip_id])
         audio = clip.audio[start * HOP_SAMPLES : (start + _SHOWN_FRAMES) * HOP_SAMPLES]
         measured = {lane_id: clip.lanes[lane_id][start : start + _SHOWN_FRAMES]}
-        tiles.append(Tile(f"real {records[clip_id].label}, {mean:.3g}", audio, measured, {}))
+        tiles.append(Tile(f"{_words(records[clip_id].label)}, {mean:.3g}", audio, measured, {}))
     return tiles
+
+
+def _words(label: str) -> str:
+    return f"real: {label.replace('_', ' ')}"
 
 
 # ---- techniques
@@ -206,7 +216,7 @@ def _technique_sheet(singer: Singer, corpus: Corpus | None, name: str, path: Pat
         analysis = analyse(audio)
         gesture = extracted(analysis)
         made = singer.sing(gesture, seed)
-        real.append(Tile(f"real {record.label}", audio, _curves(analysis), {}))
+        real.append(Tile(_words(record.label), audio, _curves(analysis), {}))
         asked = {lane_id: gesture.controls.values[lane_id] for lane_id in _TECHNIQUE_CURVES}
         sung.append(Tile("its lanes, sung", made, _curves(analyse(made)), asked))
     draw_sheet(path, f"{name}: held-out recordings above their lanes sung", [real, sung])
@@ -260,7 +270,7 @@ def _draw_tile(axes: Any, tile: Tile, curves: Sequence[str], *, with_scale: bool
     top.set_visible(True)
     extent = (0.0, duration_s, 0.0, bands.shape[1])
     top.imshow(shown.T, origin="lower", aspect="auto", extent=extent, vmin=_FLOOR_DB, vmax=_TOP_DB, cmap="magma")
-    top.set_title(tile.title, fontsize=8)
+    top.set_title(tile.title, fontsize=7.5)
     top.set_xticks([])
     top.set_yticks([_band_of(hz, bands.shape[1]) for hz in _TICKS_HZ])
     top.set_yticklabels([f"{hz:g}" for hz in _TICKS_HZ] if with_scale else [], fontsize=7)
