@@ -49,11 +49,13 @@ def decode_cells(
     seed: int,
     cell_index: int,
     pitch_drift: float,
+    noise_seed: int | None = None,
 ) -> Float32Array:
     """The audio of n_cells cells in one go -> [n_cells * CELL_FRAMES * HOP_SAMPLES] mono.
 
     latents       [latent_dim, n_frames], n_frames = DECODER_PAST_FRAMES + n_cells * CELL_FRAMES + DECODER_FUTURE_FRAMES
     pitch_note    [(n_cells + 2) * CELL_FRAMES] from the cell before to the one after
+    noise_seed    another realisation of the noise alone; None: that of `seed`
     """
     n_frames = latents.shape[1]
     n_cell_frames = n_frames - DECODER_PAST_FRAMES - DECODER_FUTURE_FRAMES
@@ -73,6 +75,7 @@ def decode_cells(
         first_frame,
         seed=seed,
         drift_amount=pitch_drift,
+        noise_seed=noise_seed,
     )
     device = codec.decoder.window.device
     audio = codec.decoder(

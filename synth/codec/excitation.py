@@ -278,6 +278,7 @@ def excitation(
     *,
     seed: int,
     drift_amount: float = 0.0,
+    noise_seed: int | None = None,
 ) -> Float32Array:
     """Pulses, noise and gated noise, all carrying the false folds' modulation -> [3, n_samples].
 
@@ -287,7 +288,10 @@ def excitation(
     phase          cycles at the samples from absolute sample `first_sample` on
     frames         parameters whose element 0 is absolute frame `first_frame`
     drift_amount   0..1 of the frames' drift that is applied; 0 leaves the pitch exact
+    noise_seed     another realisation of the noise alone; None: that of `seed`
     """
     source = voiced_source(phase, first_sample, frames, first_frame, seed=seed, drift_amount=drift_amount)
-    noise = normal(seed, Stream.ASPIRATION, first_sample, len(phase)) * source.gain
+    noise = (
+        normal(seed if noise_seed is None else noise_seed, Stream.ASPIRATION, first_sample, len(phase)) * source.gain
+    )
     return np.stack([source.pulses, noise, noise * source.gate])

@@ -1,7 +1,7 @@
 """The codec beside WORLD on held-out recordings, technique by technique; and that streaming changes nothing.
 
 A distance d is given as (d - floor) / (WORLD - floor): 0 is as close as two realisations of the same noise are to each
-other, 1 is WORLD. The floor is the distance of two decodes of the same latents with different seeds.
+other, 1 is WORLD. The floor is the distance of two decodes of the same latents that differ in their noise alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Progress = Callable[[int, int], None]
 
 SONG, GROWL, SHOUT, WHISPER, SPEECH, ALL = "song", "growl", "shout", "whisper", "speech", "all"
 _PREFIXES = {"sung": SONG, "singing": SONG, "growl": GROWL, "shout": SHOUT, "whisper": WHISPER, "speech": SPEECH}
-_SEEDS = (0, 1)
+_SEED, _NOISE_SEEDS = 0, (0, 1)
 _RATIO_SEED = 3
 _FEWEST_RECORDINGS = 3  # for bounds of a ratio
 
@@ -109,10 +109,11 @@ def judge_codec(
     for done, recording in enumerate(recordings):
         encoded = encode_recording(codec, recording.audio)
         first, second = (
-            decode_streaming(codec, encoded.latents, encoded.note, seed)[: len(recording.audio)] for seed in _SEEDS
+            decode_whole(codec, encoded.latents, encoded.note, noise_seed)[: len(recording.audio)]
+            for noise_seed in _NOISE_SEEDS
         )
-        whole = decode_whole(codec, encoded.latents, encoded.note, _SEEDS[0])[: len(recording.audio)]
-        differences_db.append(difference_db(first, whole))
+        streamed = decode_streaming(codec, encoded.latents, encoded.note)[: len(recording.audio)]
+        differences_db.append(difference_db(streamed, first))
         presence = encoded.presence
         by_codec = [codec_distances(made, recording.audio, presence) for made in (first, second)]
         by_world = codec_distances(world.resynthesise(recording.audio), recording.audio, presence)
@@ -121,7 +122,7 @@ def judge_codec(
             own = float(np.mean([one[name] for one in by_codec]))
             found.append((technique_of(recording.label), name, own, by_world[name], floor[name]))
         if with_bends:
-            bends.append(measure_bends(encoded, lambda z, p: decode_streaming(codec, z, p, _SEEDS[0])))
+            bends.append(measure_bends(encoded, lambda z, p: decode_whole(codec, z, p)))
         if on_progress is not None:
             on_progress(done + 1, len(recordings))
     return CodecFidelity(
@@ -169,7 +170,7 @@ def _ratio(means: Float64Array) -> Float64Array:
     return (means[..., 0] - means[..., 2]) / np.where(above > 0.0, above, np.nan)
 
 
-def decode_streaming(codec: Codec, latents: Float32Array, note: Float32Array, seed: int) -> Float32Array:
+def decode_streaming(codec: Codec, latents: Float32Array, note: Float32Array) -> Float32Array:
     """Cell after cell, as a renderer does; latents from frame -CONTEXT_FRAMES on, note [n_frames] in whole cells."""
     cells = []
     held = np.pad(note, CELL_FRAMES, mode="edge")
@@ -177,16 +178,17 @@ def decode_streaming(codec: Codec, latents: Float32Array, note: Float32Array, se
         first = CONTEXT_FRAMES + cell * CELL_FRAMES - DECODER_PAST_FRAMES
         pitch = held[cell * CELL_FRAMES : (cell + 3) * CELL_FRAMES]
         own = np.ascontiguousarray(latents[:, first : first + DECODE_FRAMES])
-        cells.append(decode_cell(codec, own, pitch, seed=seed, cell_index=cell, pitch_drift=0.0))
+        cells.append(decode_cell(codec, own, pitch, seed=_SEED, cell_index=cell, pitch_drift=0.0))
     return np.concatenate(cells)
 
 
-def decode_whole(codec: Codec, latents: Float32Array, note: Float32Array, seed: int) -> Float32Array:
+def decode_whole(codec: Codec, latents: Float32Array, note: Float32Array, noise_seed: int = _SEED) -> Float32Array:
     """As `decode_streaming`, in one go."""
     first = CONTEXT_FRAMES - DECODER_PAST_FRAMES
     n_frames = len(note) - CELL_FRAMES + DECODE_FRAMES
     own = np.ascontiguousarray(latents[:, first : first + n_frames])
-    return decode_cells(codec, own, np.pad(note, CELL_FRAMES, mode="edge"), seed=seed, cell_index=0, pitch_drift=0.0)
+    pitch = np.pad(note, CELL_FRAMES, mode="edge")
+    return decode_cells(codec, own, pitch, seed=_SEED, cell_index=0, pitch_drift=0.0, noise_seed=noise_seed)
 
 
 def difference_db(made: Float32Array, wanted: Float32Array) -> float:
