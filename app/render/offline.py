@@ -43,6 +43,8 @@ class OfflineRenderer:
         """Load the model. cache_folder None: the user's own. Raises UserError when there is no model or device."""
         started_s = time.perf_counter()
         self._engine = engine_loader(device, n_threads)
+        if on_trouble is not None:
+            self._engine.on_trouble = on_trouble
         self.load_s = time.perf_counter() - started_s
         self._preset_loader = preset_loader
         self._renderer = Renderer(self._engine, CellCache(cache_folder or default_folder(), on_trouble=on_trouble))

@@ -29,11 +29,14 @@ def never() -> bool:
 class EngineLike(Protocol):
     """What rendering needs of synth.engine.Engine.
 
-    threads   on which sample_cell may be called beside the caller, several at once; None: one call at a time
+    device_name   may change: a GPU whose memory is full is left
+    on_trouble    told (message, remedy) when that happens
+    threads       on which sample_cell may be called beside the caller, several at once; None: one call at a time
     """
 
     weights_hash: str
     device_name: str
+    on_trouble: Callable[[str, str], None]
 
     @property
     def threads(self) -> ThreadPoolExecutor | None: ...
@@ -135,7 +138,7 @@ class VoiceCells:
         )
         self._tally.decode_s += time.perf_counter() - started_s
         self._tally.decoded += 1
-        self._cache.put(self.key(cell), audio)
+        self._keep(self.key(cell), audio)
         return audio
 
     def _window_key(self, cell: int) -> bytes:
@@ -162,8 +165,13 @@ class VoiceCells:
             raise
         self._tally.sample_s += sample_s
         self._tally.sampled += 1
-        self._cache.put(key, latents)
+        self._keep(key, latents)
         return latents
+
+    def _keep(self, key: bytes, array: Float32Array) -> None:
+        # An engine may have left its GPU meanwhile: what another device made has another name.
+        if self._engine.device_name == self._stamp.device:
+            self._cache.put(key, array)
 
     def _sample(self, cell: int, window: ControlFrames, should_stop: ShouldStop) -> tuple[Float32Array, float]:
         """Latents of one window and the seconds they took; touches nothing that changes, so threads may call it."""

@@ -145,6 +145,7 @@ class Worker:
             self._engine_fault = fault
             self._send(events.EngineFailed(fault.message, fault.remedy))
             return
+        engine.on_trouble = lambda message, remedy: self._send(events.Notice(message, remedy))
         self._engine = engine
         self._live = LiveNotes(engine, self._cache)
         load_s = time.perf_counter() - started_s

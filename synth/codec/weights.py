@@ -66,12 +66,16 @@ def read_config(path: Path, kind: str) -> dict[str, Any]:
 
 
 def load_weights(path: Path, module: nn.Module) -> None:
-    """Fill `module` (float32) from `path`, names and shapes exactly. UserError names the first that differs."""
+    """Fill `module` (float32) from `path`, names and shapes exactly. UserError names the first that differs, or that
+    holds something else than finite numbers."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
     difference = _first_difference(tensors, module.state_dict())
     if difference:
         raise UserError(f"{path.name} does not fit its configuration: {difference}.", remedy="Restore it.")
+    spoilt = next((name for name, value in tensors.items() if not torch.isfinite(value).all()), None)
+    if spoilt is not None:
+        raise UserError(f"{path.name} holds values in {spoilt} that are no numbers.", remedy="Restore it.")
     module.load_state_dict(tensors)
 
 

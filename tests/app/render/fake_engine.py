@@ -26,6 +26,7 @@ N_STEPS = 4
 class FakeEngine:
     def __init__(self, *, step_s: float = 0.0, threads: ThreadPoolExecutor | None = None) -> None:
         self.threads = threads
+        self.on_trouble: Callable[[str, str], None] = lambda _message, _remedy: None
         self.weights_hash = "fake-weights"
         self.device_name = "cpu"
         self.latent_dim = LATENT_DIM

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from app.render.grid import n_samples_of
 from app.render.renderer import Renderer, RenderJob, RenderRequest
 from app.state.passage import Lane, Note, Passage, Voice
 from synth.codec.model import Codec, CodecConfig
+from synth.diffusion.sampler import sample_window
 from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.engine import Engine
-from synth.errors import Cancelled
+from synth.errors import Cancelled, UserError
 
 # The engine's own threads, which end with it.
 pytestmark = pytest.mark.leaves("sampler_")
@@ -84,3 +86,45 @@ def test_the_engine_hears_a_stop_between_its_steps(engine: Engine, tmp_path: Pat
     with pytest.raises(Cancelled):
         job.step(stop_at_third)
     assert asked == 3
+
+
+def test_a_full_gpu_is_left_for_the_processor_and_said_so(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = _scratch(engine, tmp_path, _passage())
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(engine, "on_trouble", lambda *words: told.append(words))
+    monkeypatch.setattr(engine, "device", torch.device("cuda"))
+    monkeypatch.setattr(engine, "device_name", "cuda")
+    monkeypatch.setattr(engine, "_n_threads", 1)
+    engine.close()
+    full = iter([True])
+
+    def sometimes_full(*arguments: Any) -> np.ndarray:
+        if next(full, False):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return sample_window(*arguments)
+
+    monkeypatch.setattr("synth.engine.sample_window", sometimes_full)
+    cache = CellCache()
+    clip = Clip(tmp_path, n_samples_of(_passage().duration_s), 0)
+    report = Renderer(engine, cache).render(RenderRequest(_passage(), {}), clip)
+    assert report.device == "cpu"
+    assert [message for message, _ in told] == [
+        "The memory of cuda is full; the voice goes on, slower, on the processor."
+    ]
+    assert np.array_equal(clip.read_mix(0, clip.n_samples), wanted)
+    # What the processor made is not kept as the GPU's.
+    monkeypatch.setattr(engine, "device_name", "cuda")
+    again = Clip(tmp_path, n_samples_of(_passage().duration_s), 0)
+    assert Renderer(engine, cache).render(RenderRequest(_passage(), {}), again).cells_from_cache == 0
+
+
+def test_a_full_processor_is_one_clear_line(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: Any) -> np.ndarray:
+        raise torch.OutOfMemoryError("can't allocate memory")
+
+    monkeypatch.setattr("synth.engine.sample_window", full)
+    clip = Clip(tmp_path, n_samples_of(_passage().duration_s), 0)
+    with pytest.raises(UserError, match="not enough memory"):
+        Renderer(engine, CellCache()).render(RenderRequest(_passage(), {}), clip)

@@ -96,3 +96,12 @@ def test_weights_of_another_shape(tmp_path: Path, saved: nn.Module, wanted: nn.M
     path = tmp_path / "a.safetensors"
     save_weights(path, saved, "codec", {})
     assert expected in refused(lambda: load_weights(path, wanted))
+
+
+def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    module = nn.Linear(2, 2)
+    with torch.no_grad():
+        module.bias[1] = torch.nan
+    save_weights(tmp_path / "spoilt.safetensors", module, "codec", {})
+    with pytest.raises(UserError, match=r"spoilt\.safetensors holds values in bias that are no numbers"):
+        load_weights(tmp_path / "spoilt.safetensors", nn.Linear(2, 2))
