@@ -28,6 +28,7 @@ class WaveformVoice:
         self.network = network.to(device).eval().requires_grad_(False)
         self.weights_hash = weights_hash
         self.device = device
+        self.device_name = str(device)
         self.config = config
         self._scale = TimbreScale(tuple(config["timbre_mean"]), tuple(config["timbre_std"]))
         self._typical = {

@@ -266,6 +266,10 @@ PARTS: Mapping[str, Part] = MappingProxyType(
     }
 )
 DEFAULT_PARTS = tuple(PARTS)
+# What a voice without latents of its own (the waveform baseline) can be held to.
+BASELINE_PARTS = (
+    "pitch", "onsets", "crosstalk", "silence", "deviation", "fidelity", "kernel", "recognition", "lanes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Verdict:
 
 
 def verdicts(report: Report) -> tuple[Verdict, ...]:
-    """Every figure of the parts that ran; parts that did not are "not measured"."""
+    """Every figure of the parts that ran; "not measured" where a part ran and found nothing to measure."""
     return tuple(verdict for judge in _JUDGES for verdict in judge(report))
 
 
@@ -42,7 +42,9 @@ def _over(value: float, limit: float, aim: float) -> str:
 
 def _pitch(report: Report) -> Sequence[Verdict]:
     found = report.part("pitch")
-    exact = [f for f in found.figures if f.pitch_drift == 0.0] if found else []
+    if found is None:
+        return []
+    exact = [f for f in found.figures if f.pitch_drift == 0.0]
     verdicts = []
     for what, attribute, limit, aim in (
         ("median", "median_cents", 5.0, 2.0), ("95 % under", "p95_cents", 15.0, 6.0),
@@ -94,7 +96,7 @@ def _crosstalk(report: Report) -> Sequence[Verdict]:
 def _recognition(report: Report) -> Sequence[Verdict]:
     found = report.part("recognition")
     if found is None:
-        return [Verdict("technique named correctly", "85 %", "95", "–", UNKNOWN)]
+        return []
     return [
         Verdict(
             f"technique named correctly, {what}", "85 %", "95",

@@ -46,6 +46,13 @@ class EngineChoice:
 
         return Singer(self.engine(), self.quality)
 
+    def baseline(self, folder: Path, n_steps: int) -> Singer:
+        """The waveform baseline of a run folder in the engine's place. Raises UserError where it cannot be read."""
+        from synth.baseline.voice import WaveformVoice
+        from synth.evaluate.baseline import WaveformSinger
+
+        return WaveformSinger(WaveformVoice.load(folder, "cpu" if self.device == "auto" else self.device), n_steps)
+
 
 def with_engine(quality: str = "draft") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Options of the engine, gathered into the argument `choice`."""

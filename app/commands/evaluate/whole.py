@@ -38,6 +38,8 @@ HTML_NAME, JSON_NAME = "evaluation.html", "evaluation.json"
 @click.option("--minutes", type=click.FloatRange(min=0.5), help="For all parts together; what is not reached is left.")
 @click.option("--encoder", "encoders", type=PATH, multiple=True, help="Hugging Face folder or our own encoder's file.")
 @click.option("--teacher", type=FOLDER, help="Weights that the numbers of steps are compared with.")
+@click.option("--baseline", type=FOLDER, help="A run of the waveform baseline, measured in the model's place.")
+@click.option("--baseline-steps", type=click.IntRange(min=1), default=50, show_default=True)
 @with_engine()
 def report(
     corpus: Path | None,
@@ -51,6 +53,8 @@ def report(
     minutes: float | None,
     encoders: tuple[Path, ...],
     teacher: Path | None,
+    baseline: Path | None,
+    baseline_steps: int,
     choice: EngineChoice,
     as_json: bool,
 ) -> None:
@@ -58,20 +62,20 @@ def report(
 
     A part that cannot run (without a corpus, or Praat) says why, and the others go on.
     """
-    from synth.evaluate.report import DEFAULT_PARTS, FULL, PARTS, QUICK, Workbench
+    from synth.evaluate.report import BASELINE_PARTS, DEFAULT_PARTS, FULL, PARTS, QUICK, Workbench
 
     if parts == "list":
         show({name: part.title for name, part in PARTS.items()}, [f"{n}: {p.title}" for n, p in PARTS.items()],
              as_json=as_json)  # fmt: skip
         return
-    names = _names(parts, without, DEFAULT_PARTS)
+    names = _names(parts, without, DEFAULT_PARTS if baseline is None else BASELINE_PARTS)
     given = {"segments": segments, "recordings": recordings, "technique": technique}
     sizes = replace(QUICK if quick else FULL, **{name: value for name, value in given.items() if value is not None})
     if minutes is not None:
         known = [PARTS[name].minutes for name in names if name in PARTS]
         sizes = replace(sizes, minutes=minutes / max(sum(known), 1e-9))
     bench = Workbench(
-        choice.singer(),
+        choice.singer() if baseline is None else choice.baseline(baseline, baseline_steps),
         corpus=corpus,
         weights=choice.weights,
         encoders=encoders,
