@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import argparse
+import io
+import json
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from zipfile import BadZipFile
+
+import numpy as np
 
 from synth.baseline.model import DEFAULT_STEPS
+from synth.corpus.clip_file import INT16_SCALE, write_atomically
+from synth.errors import UserError
 from synth.evaluate.distances import MEASURES, Sound, voice_distances
 from synth.evaluate.recordings import Recording, extracted, held_out
+from synth.evaluate.report_form import plain
 from synth.evaluate.singing import Gesture, Singer
 from synth.evaluate.statistics import Interval, mean_interval
 from synth.features.analysis import analyse
@@ -20,6 +30,8 @@ from synth.spec.controls import Float32Array
 if TYPE_CHECKING:
     from synth.baseline.voice import WaveformVoice
     from synth.engine import Engine
+
+log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
@@ -121,3 +133,58 @@ def evaluate_baseline(
         {name: voice.config.get(name) for name in ("steps", "seconds", "recipe")},
         {name: mean_interval([found[name] for found in distances]) for name in MEASURES},
     )
+
+
+def save_clips(path: Path, clips: Sequence[GeneratedClip]) -> None:
+    """Write clips as 16-bit samples, for a machine that measures what another one sang."""
+    arrays: dict[str, Any] = {
+        "recording_id": np.array([clip.recording_id for clip in clips]),
+        "label": np.array([clip.label for clip in clips]),
+        "seed": np.array([clip.seed for clip in clips]),
+    }
+    for number, clip in enumerate(clips):
+        arrays[f"audio_{number}"] = np.round(np.clip(clip.audio, -1.0, 1.0) * INT16_SCALE).astype(np.int16)
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_atomically(path, content.getvalue())
+
+
+def load_clips(path: Path) -> list[GeneratedClip]:
+    """What save_clips wrote. UserError for another or a damaged file."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            rows = zip(stored["recording_id"], stored["label"], stored["seed"], strict=True)
+            return [
+                GeneratedClip(
+                    str(name), str(label), int(seed), stored[f"audio_{n}"].astype(np.float32) / np.float32(INT16_SCALE)
+                )
+                for n, (name, label, seed) in enumerate(rows)
+            ]
+    except (OSError, ValueError, KeyError, BadZipFile) as fault:
+        raise UserError(f"The clips in {path.name} cannot be read: {fault}.", remedy="Generate them again.") from fault
+
+
+def main() -> None:
+    """`python -m synth.evaluate.baseline --corpus DIR --weights DIR --out DIR --clips N --device cuda`."""
+    from synth.baseline.voice import WaveformVoice
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, required=True, help="the run folder of the baseline")
+    parser.add_argument("--out", type=Path, required=True, help="folder for clips.npz and baseline.json")
+    parser.add_argument("--clips", type=int, default=60)
+    parser.add_argument("--recordings", type=int, default=24, help="to measure distances from")
+    parser.add_argument("--steps", type=int, default=DEFAULT_STEPS)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    singer = WaveformSinger(WaveformVoice.load(arguments.weights, arguments.device), arguments.steps)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    report = evaluate_baseline(singer, held_out(arguments.corpus, arguments.recordings))
+    write_atomically(arguments.out / "baseline.json", json.dumps(plain(asdict(report)), indent=1).encode())
+    log.info("%s", report)
+    save_clips(arguments.out / "clips.npz", generate_clips(singer, arguments.corpus, arguments.clips))
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,7 @@ from synth.diffusion.conditioning import TIMBRE_DIM, TimbreScale
 from synth.spec.audio import WINDOW_FRAMES
 from synth.train.conditions import LANES, draw_conditions
 from synth.train.diffusion import typical_timbres
-from synth.train.loop import Batch, LoopConfig, LoopReport, describe, generator_of, train
+from synth.train.loop import Batch, LoopConfig, LoopReport, describe, generator_of, prepare_torch, train
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    torch.set_num_threads(arguments.threads)
+    prepare_torch(arguments.threads)
     loop = baseline_loop(arguments.minutes, seed=arguments.seed, device=arguments.device)
     _, report = train_baseline(arguments.corpus, arguments.run, loop, batch_size=arguments.batch_size)
     log.info("finished: %s", report)
