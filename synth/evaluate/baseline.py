@@ -152,7 +152,7 @@ def save_clips(path: Path, clips: Sequence[GeneratedClip]) -> None:
 def load_clips(path: Path) -> list[GeneratedClip]:
     """What save_clips wrote. UserError for another or a damaged file."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             rows = zip(stored["recording_id"], stored["label"], stored["seed"], strict=True)
             return [
                 GeneratedClip(
