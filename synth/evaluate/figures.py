@@ -37,6 +37,7 @@ _STYLE = {
     "axes.spines.right": False,
 }
 _FULL_EFFECT = 1.0
+_RATIO_TICKS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 
 
 def lanes_figure(report: LanesReport) -> str:
@@ -67,7 +68,7 @@ def effects_figure(report: LanesReport) -> str:
     values = np.array(table.effect)
     with plt.rc_context(_STYLE | {"svg.hashsalt": f"effects {report.source}"}):
         figure, axis = plt.subplots(figsize=(7.2, 5.2))
-        axis.imshow(values, cmap="RdBu_r", vmin=-_FULL_EFFECT, vmax=_FULL_EFFECT, alpha=0.75, aspect="auto")
+        axis.imshow(_tinted(values), aspect="auto")
         axis.set_xticks(range(len(table.columns)), table.columns, rotation=35, ha="right")
         axis.set_yticks(range(len(table.rows)), table.rows)
         for row, column in np.ndindex(*values.shape):
@@ -76,6 +77,16 @@ def effects_figure(report: LanesReport) -> str:
         axis.set_ylabel("asked")
         figure.tight_layout()
         return _svg(figure)
+
+
+def _tinted(values: Float64Array) -> Float64Array:
+    """Effects as colours: none is clear, so that the page shows through, light or dark. [n, m] -> RGBA [n, m, 4]"""
+    import matplotlib.colors
+
+    up, down = (np.array(matplotlib.colors.to_rgb(hue)) for hue in (_HUES[0], _HUES[1]))
+    colours = np.where(values[..., None] >= 0.0, up, down)
+    strength = np.nan_to_num(np.minimum(np.abs(values) / _FULL_EFFECT, 1.0))
+    return np.concatenate([colours, 0.8 * strength[..., None]], axis=-1)
 
 
 def steps_figure(report: StepsReport) -> str:
@@ -111,6 +122,8 @@ def ratios_figure(names: Sequence[str], ratios: Sequence[tuple[float, float, flo
             if np.isfinite([low, high]).all():
                 axis.plot([max(low, 0.05), min(high, 50.0)], [place, place], color=_HUES[0], linewidth=1.2)
         axis.set_xscale("log")
+        axis.set_xticks(_RATIO_TICKS, [f"{tick:g}" for tick in _RATIO_TICKS])
+        axis.set_xticks([], minor=True)
         axis.set_yticks(range(len(known)), [name for name, _ in known])
         axis.invert_yaxis()
         axis.axvline(1.0, color=_INK, linewidth=0.6)
