@@ -2,7 +2,7 @@
 
 Read from the top: the corpus is encoded once; encoders are trained (one that guides, another seed of it, and a judge of
 another kind that guides nothing); every arm is trained with every seed for the same number of steps; everything goes
-into ablation.json. `--report` makes tables and plots of it.
+into ablation.json; synth.evaluate.stage_report makes tables and plots of it.
 """
 
 from __future__ import annotations
@@ -199,8 +199,8 @@ def _device_name(device: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=Path)
-    parser.add_argument("--codec", type=Path)
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--codec", type=Path, required=True)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--ssl", type=Path, help="an encoder to guide with; without it one is trained")
     parser.add_argument("--seeds", type=int, default=5)
@@ -218,22 +218,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--widths", type=int, nargs=2, default=(64, 96), help="of the tiny denoiser")
     parser.add_argument("--ssl-batch", type=int, default=48)
     parser.add_argument("--arms", nargs="*", help="only these")
-    parser.add_argument("--report", type=Path, help="make tables and plots of --run's results in this folder, and end")
     return parser
 
 
 def main() -> None:
-    """`python -m synth.train.ablation --corpus DIR --codec FILE --run DIR`, then the same with `--report DIR`."""
-    parser = _parser()
-    arguments = parser.parse_args()
+    """`python -m synth.train.ablation --corpus DIR --codec FILE --run DIR`."""
+    arguments = _parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if arguments.report:
-        from synth.train.ablation_report import write_report  # needs matplotlib, which only reports do
-
-        write_report(arguments.run / RESULTS_FILE, arguments.report)
-        return
-    if arguments.corpus is None or arguments.codec is None:
-        parser.error("--corpus and --codec are needed")
     torch.set_num_threads(arguments.threads)
     study(arguments)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,8 @@ from synth.corpus.manifest import ClipRecord, Corpus, clip_path
 from synth.diffusion.conditioning import CONDITION_DIM
 from synth.diffusion.unet import Denoiser
 from synth.errors import UserError
-from synth.features.analysis import analyse
-from synth.spec import TECHNIQUES
-from synth.spec.audio import WINDOW_FRAMES
-from synth.ssl.encoder import LogMelEncoder, SslConfig, SslEncoder
-from synth.train import ablation
-from synth.train.ablation_data import Material, Windows
-from synth.train.ablation_measures import Judge, kernel_distance
-from synth.train.ablation_report import (
+from synth.evaluate.stage_report import write_report
+from synth.evaluate.stage_tables import (
     BASE,
     MEASURES,
     difference,
@@ -32,8 +27,14 @@ from synth.train.ablation_report import (
     observer_turns,
     read_results,
     regime_correlations,
-    write_report,
 )
+from synth.features.analysis import analyse
+from synth.spec import TECHNIQUES
+from synth.spec.audio import WINDOW_FRAMES
+from synth.ssl.encoder import LogMelEncoder, SslConfig, SslEncoder
+from synth.train import ablation
+from synth.train.ablation_data import Material, Windows
+from synth.train.ablation_measures import Judge, kernel_distance
 from synth.train.ablation_runs import Arm, RunPlan, StackRun, study_arms
 from synth.train.latent_sound import LatentSound
 from synth.train.stacked import StackedDenoisers, sigma_of
@@ -195,7 +196,8 @@ def stored(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {"runs": runs, "device": "a machine", "plan": plan, "minutes": 1.0, "encoders": encoders}
 
 
-def test_the_page_holds_every_table_and_the_plots_are_drawn(tmp_path: Path) -> None:
+def test_the_page_holds_every_table_and_the_plots_are_drawn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, "matplotlib.font_manager")  # its first use on a machine takes a while and says so
     text = markdown(stored(made_up(-5.0, 1.0)))
     for part in ("better", "| guidance |", "2+1", "not run", "50.0 %", "10 runs on a machine"):
         assert part in text

@@ -1,4 +1,4 @@
-"""Tables and plots of an ablation: paired differences with bootstrap intervals, curves, and what the regime tells.
+"""Tables of the stage-adaptive training study: paired differences with intervals, and what the regime tells.
 
 A difference counts as decided when its 95 % interval, bootstrapped over seeds, leaves out zero; else it is undecided.
 """
@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.corpus.clip_file import write_atomically
 from synth.errors import UserError
 from synth.evaluate.statistics import Interval, mean_interval, rank_correlation
 
@@ -232,13 +231,3 @@ def _encoder_lines(encoders: Mapping[str, Any]) -> list[str]:
         shares = " | ".join(f"{100 * found[kind]:.1f} %" if kind in found else "none" for kind in ("real", "simulated"))
         lines.append(f"| {name} | {notes.get('steps', 'none')} | {shares} |")
     return lines
-
-
-def write_report(results: Path, folder: Path) -> None:
-    """ablation.md and its plots, into `folder`."""
-    from synth.train.ablation_plots import draw_all  # matplotlib is of the evaluation extra
-
-    stored = read_results(results)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "ablation.md", markdown(stored).encode())
-    draw_all(stored["runs"], folder)

@@ -1,4 +1,4 @@
-"""Plots of an ablation: differences with their intervals, curves over training, the regime as encoders see it."""
+"""Plots of the stage-adaptive training study: differences with intervals, curves, the regime as encoders see it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from synth.errors import UserError
-from synth.train.ablation_report import BASE, MEASURES, arm_names, difference, pathway_table
+from synth.evaluate.stage_tables import BASE, MEASURES, arm_names, difference, pathway_table
 
 try:
-    mpl = importlib.import_module("matplotlib")  # of the evaluation extra
-    mpl.use("Agg")
-    plt: Any = importlib.import_module("matplotlib.pyplot")
+    # Never pyplot, which keeps figures and picks a window system.
+    _new_figure: Any = importlib.import_module("matplotlib.figure").Figure
 except ImportError as fault:
-    raise UserError("Plots need the package matplotlib.", remedy="pip install matplotlib.") from fault
+    raise UserError(
+        "Plots need matplotlib, which is not installed.", remedy="Install the evaluation extra: .[evaluation]."
+    ) from fault
 
 Run = Mapping[str, Any]
 _DPI = 110
@@ -38,9 +39,8 @@ def _mechanism_arms(runs: Sequence[Run]) -> list[str]:
 
 def _differences(runs: Sequence[Run], path: Path) -> None:
     arms = [name for name in _mechanism_arms(runs) if name != BASE]
-    figure, axes = plt.subplots(
-        1, len(_SHOWN), figsize=(11, 0.6 + 0.36 * max(len(arms), 2)), sharey=True, squeeze=False
-    )
+    figure = _new_figure(figsize=(11, 0.8 + 0.36 * max(len(arms), 2)))
+    axes = figure.subplots(1, len(_SHOWN), sharey=True, squeeze=False)
     for axis, measure in zip(axes[0], _SHOWN, strict=True):
         found = [difference(runs, arm, measure) for arm in arms]
         at = np.arange(len(arms))[::-1]
@@ -56,7 +56,8 @@ def _differences(runs: Sequence[Run], path: Path) -> None:
 
 def _curves(runs: Sequence[Run], path: Path) -> None:
     arms = [name for name in _mechanism_arms(runs) if not name.startswith("all,")]
-    figure, axes = plt.subplots(1, len(_SHOWN), figsize=(11, 3.4), squeeze=False)
+    figure = _new_figure(figsize=(11, 3.4))
+    axes = figure.subplots(1, len(_SHOWN), squeeze=False)
     for axis, measure in zip(axes[0], _SHOWN, strict=True):
         for arm in arms:
             _band(axis, [run for run in runs if run["arm"] == arm], measure, arm)
@@ -77,7 +78,8 @@ def _band(axis: Any, runs: Sequence[Run], measure: str, label: str) -> None:
 
 def _regimes(runs: Sequence[Run], path: Path) -> None:
     static = [run for run in runs if run["arm"] == BASE]
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
+    figure = _new_figure(figsize=(11, 3.4))
+    axes = figure.subplots(1, 3)
     for run in static:
         track = np.array(run["track"])
         axes[0].plot(track[:, 0], np.exp(track[:, 1]), color="#357", alpha=0.6)
@@ -106,7 +108,8 @@ def _regimes(runs: Sequence[Run], path: Path) -> None:
 
 def _injection(runs: Sequence[Run], path: Path) -> None:
     table = pathway_table(runs)
-    figure, axis = plt.subplots(figsize=(7.5, 3.2))
+    figure = _new_figure(figsize=(7.5, 3.2))
+    axis = figure.subplots()
     for offset, injection in enumerate(("film", "attention")):
         rows = [(k, row[injection]["against both"]) for k, row in enumerate(table.values()) if injection in row]
         if not rows:
@@ -126,4 +129,3 @@ def _injection(runs: Sequence[Run], path: Path) -> None:
 def _finish(figure: Any, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=_DPI)
-    plt.close(figure)
