@@ -171,8 +171,14 @@ def study(arguments: argparse.Namespace) -> None:
     pool: Executor = ProcessPoolExecutor(arguments.workers, context) if arguments.workers > 1 else ThreadPoolExecutor(1)
     with pool:
         encoders = prepare_all(arguments, device, pool)
-        sizes = {"batch": arguments.batch, "listened": arguments.listened, "widths": tuple(arguments.widths)}
-        plan = RunPlan(steps=arguments.steps or _FEWEST_STEPS, **sizes)
+        plan = RunPlan(
+            steps=arguments.steps or _FEWEST_STEPS,
+            batch=arguments.batch,
+            listened=arguments.listened,
+            guide_every=arguments.guide_every,
+            evaluations=arguments.evaluations,
+            widths=tuple(arguments.widths),
+        )
         job = Job(arguments.run, arguments.codec, device, arguments.threads, (), (), plan)
         wanted = [arm for arm in study_arms() if not arguments.arms or arm.name in arguments.arms]
         jobs = split_jobs(job, wanted, range(arguments.seeds), arguments.most_runs)
@@ -215,6 +221,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--listened", type=int, default=8, help="windows of a batch that the encoder hears")
     parser.add_argument("--windows", type=int, default=6_000, help="to train on")
     parser.add_argument("--asked", type=int, default=64, help="validation windows that are sung again")
+    parser.add_argument("--evaluations", type=int, default=10, help="in a run, log-spaced")
+    parser.add_argument("--guide-every", type=int, default=1, help="steps between those that are guided")
     parser.add_argument("--widths", type=int, nargs=2, default=(64, 96), help="of the tiny denoiser")
     parser.add_argument("--ssl-batch", type=int, default=48)
     parser.add_argument("--arms", nargs="*", help="only these")

@@ -72,11 +72,16 @@ def study_arms() -> list[Arm]:
 
 @dataclass(frozen=True, slots=True)
 class RunPlan:
-    """Size and length of every run. listened: windows of a batch that the encoder hears."""
+    """Size and length of every run.
+
+    listened      windows of a batch that the encoder hears
+    guide_every   steps between those that are guided; the weight makes up for it (lazily, Karras et al. 2020)
+    """
 
     steps: int
     batch: int = 16
     listened: int = 8
+    guide_every: int = 1
     evaluations: int = 10
     learning_rate: float = 2e-3
     widths: tuple[int, ...] = (64, 96)
@@ -201,7 +206,8 @@ class StackRun:
     def _listen(self, step: int, predicted: Tensor, windows: Windows, weight: Tensor) -> Tensor:
         """Measure D wherever it is due, and return the sum of what guides."""
         n = self.plan.listened
-        guided = [i for i, member in enumerate(self.members) if member.control.guidance_weight > 0.0]
+        every = self.plan.guide_every
+        guided = [i for i, m in enumerate(self.members) if step % every == 0 and m.control.guidance_weight > 0.0]
         heard = range(len(self.members)) if step % _LISTEN_EVERY == 0 else guided
         total = predicted.new_zeros(())
         found: dict[tuple[str, int], Tensor] = {}
@@ -225,7 +231,7 @@ class StackRun:
                     each = embedding_distance(made, wanted[seeds])
                 if with_gradient:
                     weights = torch.tensor([self.members[i].control.guidance_weight for i in rows], device=self.device)
-                    total = total + (weights * each.mean(1)).sum()
+                    total = total + every * (weights * each.mean(1)).sum()
                 share = weight[rows, :n] / weight[rows, :n].sum(1, keepdim=True)
                 found |= dict(zip([(name, i) for i in rows], (each.detach() * share).sum(1).unbind(), strict=True))
         self._observe(step, found)
