@@ -18,7 +18,7 @@ import torch
 from synth.engine import DEFAULT_WEIGHTS_DIR
 from synth.errors import UserError
 from synth.evaluate.codec_fidelity import codec_fidelity
-from synth.evaluate.contact_sheets import write_contact_sheet
+from synth.evaluate.contact_sheets import SHEET_LANES, write_contact_sheet
 from synth.evaluate.contradictions import run_contradictions
 from synth.evaluate.cost import evaluate_cost
 from synth.evaluate.crosstalk import evaluate_crosstalk
@@ -26,6 +26,7 @@ from synth.evaluate.embeddings import Embedding, Encoded, LogMelStatistics
 from synth.evaluate.fidelity import evaluate_deviation, evaluate_fidelity
 from synth.evaluate.kernel import evaluate_kernel
 from synth.evaluate.lanes import LanesPlan, evaluate_ears, evaluate_lanes
+from synth.evaluate.late_obedience import STEP_LANES
 from synth.evaluate.onsets import evaluate_onsets
 from synth.evaluate.pitch import PRESET_DRIFT, evaluate_pitch
 from synth.evaluate.proof import evaluate_ablations
@@ -36,6 +37,7 @@ from synth.evaluate.singing import Singer
 from synth.evaluate.steps import evaluate_steps
 from synth.evaluate.sustained import SustainedPlan, run_sustained
 from synth.evaluate.timebox import Progress, TimeBox
+from synth.spec.lanes import TECHNIQUES
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +67,11 @@ class Sizes:
     proof_recordings: int = 14
     codec_recordings: int | None = 24
     sustained_notes: int = 6
+    sustained_lanes: tuple[str, ...] = STEP_LANES
+    sustained_drifts: tuple[float, ...] = (0.0, 0.5, 1.0)
+    contradiction_seeds: int = 5
+    sheet_lanes: tuple[str, ...] = SHEET_LANES
+    sheet_techniques: tuple[str, ...] = TECHNIQUES
     minutes: float = 1.0
 
 
@@ -72,7 +79,8 @@ FULL = Sizes()
 QUICK = Sizes(
     cost_s=6.0, segments=12, pairs=5, ear_segments=5, recordings=16, pitch_seeds=1, drifts=(0.0,), simulated=1,
     notes=5, clips=3, gestures=1, step_recordings=3, step_segments=1, proof_recordings=4, codec_recordings=4,
-    sustained_notes=1, minutes=0.1,
+    sustained_notes=1, sustained_lanes=("breathiness",), sustained_drifts=(0.5,), contradiction_seeds=2,
+    sheet_lanes=("roughness",), sheet_techniques=("growl",), minutes=0.1,
 )  # fmt: skip
 
 
@@ -141,7 +149,8 @@ def _lanes_plan(bench: Workbench) -> LanesPlan:
 
 
 def _sustained(bench: Workbench, _: TimeBox, progress: Progress) -> Any:
-    plan = SustainedPlan(n_notes=bench.sizes.sustained_notes)
+    sizes = bench.sizes
+    plan = SustainedPlan(n_notes=sizes.sustained_notes, step_lanes=sizes.sustained_lanes, drifts=sizes.sustained_drifts)
     return run_sustained(
         bench.singer.engine, bench.corpus, quality=bench.singer.quality, plan=plan, on_progress=progress
     )
@@ -160,6 +169,8 @@ def _sheets(bench: Workbench, _: TimeBox, progress: Progress) -> Any:
         bench.output / "sheets",
         corpus_dir=bench.corpus,
         quality=bench.singer.quality,
+        lanes=bench.sizes.sheet_lanes,
+        techniques=bench.sizes.sheet_techniques,
         on_progress=progress,
     )
 
@@ -259,7 +270,10 @@ PARTS: Mapping[str, Part] = MappingProxyType(
             "Requests no throat could follow",
             2.0,
             lambda bench, _, progress: run_contradictions(
-                bench.singer.engine, quality=bench.singer.quality, on_progress=progress
+                bench.singer.engine,
+                quality=bench.singer.quality,
+                n_seeds=bench.sizes.contradiction_seeds,
+                on_progress=progress,
             ),
         ),
         "sheets": Part("Contact sheets", 1.0, _sheets),
