@@ -48,7 +48,7 @@ class CodecConfig:
     posterior_std   noise added to learned latents in training, which bounds what they carry
     """
 
-    learned_dim: int = 48
+    learned_dim: int = 58
     encoder_dim: int = 320
     encoder_blocks: int = 5
     encoder_views: tuple[tuple[int, int, int], ...] = ((2048, 480, 128), (1024, 240, 80), (256, 120, 20))

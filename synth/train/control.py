@@ -15,6 +15,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import Corpus
 from synth.diffusion.unet import Denoiser
 from synth.engine import CODEC_FILE, DENOISER_FILE, load_codec, load_denoiser
+from synth.errors import UserError
 from synth.spec.audio import WINDOW_FRAMES
 from synth.spec.lanes import TECHNIQUES, lane
 from synth.train.conditions import LANES, condition_tensor
@@ -148,11 +150,16 @@ def masked_distance(made: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 
 
 class ControlRun:
-    """Everything a refinement holds on to: network, reader, ears, corpus."""
+    """Everything a refinement holds on to: network, reader, ears, corpus.
+
+    denoiser   what is moved: the teacher itself, or where an earlier call left it
+    teacher    what it must stay near
+    """
 
     def __init__(
         self,
         denoiser: Denoiser,
+        teacher: Denoiser,
         statistics: Statistics,
         latents: LatentStore,
         hearing: Hearing,
@@ -165,7 +172,7 @@ class ControlRun:
         self.statistics, self.latents, self.hearing = statistics, latents, hearing
         self.weight, self.batch_size = weight, batch_size
         known = tuple(sorted(set(_NUMBERS_OF_STEPS), reverse=True))
-        self.task = DistillTask(denoiser, Teacher(denoiser, {}, jumps=True), 0, known, 1.0).to(self.device)
+        self.task = DistillTask(denoiser, Teacher(teacher, {}, jumps=True), 0, known, 1.0).to(self.device)
         self.reader = LaneReader(denoiser.config.latent_dim).to(self.device)
         self.reader_optimizer = torch.optim.AdamW(self.reader.parameters(), lr=_READER_RATE, weight_decay=1e-2)
         self.optimizer = torch.optim.AdamW(self.task.student.parameters(), lr=_STUDENT_RATE, betas=(0.9, 0.98))
@@ -289,20 +296,22 @@ def refine(
     """Refine the denoiser in `weights_dir`, round by round (one at least) until the time is over.
 
     Each round leaves its weights in `run_dir`/round-N and its figures in control.json; the last round's weights are in
-    `run_dir` itself.
+    `run_dir` itself. A run that was stopped goes on after its last finished round.
     """
     place = resolve_device(device)
-    denoiser, stored = load_denoiser(weights_dir / DENOISER_FILE)
+    teacher, stored = load_denoiser(weights_dir / DENOISER_FILE)
+    rounds = _finished_rounds(run_dir)
+    denoiser = load_denoiser(run_dir / DENOISER_FILE)[0] if rounds else teacher
     codec = load_codec(weights_dir / CODEC_FILE).to(place)
     latents = LatentStore(ClipStore(Corpus.open(corpus_dir), "train"), codec)
     statistics = Statistics.from_config(stored)
     torch.manual_seed(seed)
     hearing = Hearing.start(codec, n_workers)
     run = ControlRun(
-        denoiser.to(place), statistics, latents, hearing, weight=weight, batch_size=batch_size, seed=seed
-    )
-    started_s = time.monotonic()
-    rounds: list[dict[str, object]] = []
+        denoiser.to(place), teacher.to(place), statistics, latents, hearing,
+        weight=weight, batch_size=batch_size, seed=seed + len(rounds),
+    )  # fmt: skip
+    started_s = time.monotonic() - (float(rounds[-1]["seconds"]) if rounds else 0.0)
     heard: list[tuple[Tensor, Tensor, Tensor]] = []
     try:
         while True:
@@ -316,7 +325,7 @@ def refine(
             joined = [torch.cat(parts) for parts in zip(*heard, strict=True)]
             explained = run.teach_reader(joined[0], joined[1], joined[2], reader_steps)
             losses = run.move_network(network_steps)
-            rounds[-1] |= {"reader_explains": explained} | losses
+            rounds[-1] |= {"reader_explains": explained} | losses | {"seconds": time.monotonic() - started_s}
             log.info("reader explains %s; %s", json.dumps(explained), json.dumps(losses))
             folder = run_dir / f"round-{len(rounds)}"
             stored["control"] = {"rounds": len(rounds), "weight": weight, "steps_a_round": network_steps}
@@ -326,8 +335,20 @@ def refine(
             write_atomically(run_dir / "control.json", json.dumps(rounds, indent=1).encode())
     finally:
         hearing.close()
+    # The last listening moved nothing: it is the figures of what is shipped.
     write_atomically(run_dir / "control.json", json.dumps(rounds, indent=1).encode())
     return run.task.student
+
+
+def _finished_rounds(run_dir: Path) -> list[dict[str, Any]]:
+    """What an earlier call left: the rounds that moved the network. UserError for a file that is not ours."""
+    path = run_dir / "control.json"
+    if not path.exists():
+        return []
+    try:
+        return [found for found in json.loads(path.read_text()) if "reader_explains" in found]
+    except (ValueError, TypeError) as fault:
+        raise UserError(f"{path} is not the figures of a refinement.", remedy="Give another run folder.") from fault
 
 
 def main() -> None:

@@ -162,12 +162,21 @@ def test_refinement_hears_itself_and_leaves_figures(corpus: Corpus, trained: Pat
         network_steps=2, reader_steps=4, batch_size=4,
     )  # fmt: skip
     rounds = json.loads((tmp_path / "control.json").read_text())
-    assert len(rounds) == 2
+    assert ["reader_explains" in one for one in rounds] == [True, False]
     assert set(rounds[0]["lanes"]) == set(HEARD_LANES)
     assert np.isfinite([figures["error"] for figures in rounds[0]["lanes"].values()]).all()
     before, after = load_denoiser(trained / DENOISER_FILE)[0], load_denoiser(tmp_path / DENOISER_FILE)[0]
     moved = [float((a - b).abs().max()) for a, b in zip(before.parameters(), after.parameters(), strict=True)]
     assert max(moved) > 0.0
+    # A second call finds the time over: it keeps the round that is done, and listens once more.
+    refine(
+        corpus.folder, trained, tmp_path, minutes=0.01, device="cpu", n_workers=1, n_windows=12,
+        network_steps=2, reader_steps=4, batch_size=4,
+    )  # fmt: skip
+    again = json.loads((tmp_path / "control.json").read_text())
+    assert again[0] == rounds[0]
+    assert [one["round"] for one in again] == [0, 1]
+    assert "reader_explains" not in again[1]
 
 
 def test_requests_stay_in_range_and_count_where_somebody_sings(trained: Path) -> None:
