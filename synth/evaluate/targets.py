@@ -153,6 +153,33 @@ def _cost(report: Report) -> Sequence[Verdict]:
     ]  # fmt: skip
 
 
+def _codec(report: Report) -> Sequence[Verdict]:
+    found = report.part("codec")
+    return [
+        Verdict(
+            f"codec against WORLD, {row.technique}, {row.distance}", "under 1", "0.7", between(row.ratio),
+            _under(row.ratio.value, 1.0, 0.7),
+        )
+        for row in (found.rows if found else ())
+    ]  # fmt: skip
+
+
+def _held(report: Report) -> Sequence[Verdict]:
+    """Proofs against self-deception: ablations must worsen every measure, held notes must not loop."""
+    ablations, sustained = report.part("proof"), report.part("sustained")
+    verdicts = []
+    if ablations:
+        worse = sum(ablation.is_worse for ablation in ablations)
+        words = f"{worse} of {len(ablations)} distances"
+        outcome = AIMED if worse == len(ablations) else MISSED
+        verdicts.append(Verdict("frozen or exchanged latents lose", "on every measure", "", words, outcome))
+    if sustained:
+        words = f"more alike than real notes by {', '.join(sustained.looping.more_alike) or 'no figure'}"
+        outcome = MISSED if sustained.looping.repeats else AIMED
+        verdicts.append(Verdict("held notes do not loop", "as real ones", "", words, outcome))
+    return verdicts
+
+
 _JUDGES: tuple[Callable[[Report], Sequence[Verdict]], ...] = (
-    _pitch, _onsets, _lanes, _crosstalk, _recognition, _kernel, _steps, _cost,
+    _pitch, _onsets, _lanes, _crosstalk, _recognition, _kernel, _steps, _cost, _codec, _held,
 )  # fmt: skip
