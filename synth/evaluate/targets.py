@@ -11,6 +11,8 @@ from synth.evaluate.blocks import between, number
 from synth.evaluate.report import Report
 
 AIMED, MET, MISSED, UNKNOWN = "aim reached", "reached", "missed", "not measured"
+TOO_FEW = "too few to say"
+_FEWEST_SEGMENTS, _FEWEST_CLIPS = 100, 8
 _KERNEL_GROUPS = ("growl", "whisper", "song")
 
 
@@ -64,7 +66,7 @@ def _onsets(report: Report) -> Sequence[Verdict]:
     return [
         Verdict(
             f"pitch right, {f.kind}", "95 %", "99", f"{between(f.right_percent)} %",
-            _over(f.right_percent.value, 95.0, 99.0),
+            TOO_FEW if f.n_clips < _FEWEST_CLIPS else _over(f.right_percent.value, 95.0, 99.0),
         )
         for f in (found.figures if found else ())
     ]  # fmt: skip
@@ -75,7 +77,9 @@ def _lanes(report: Report) -> Sequence[Verdict]:
     verdicts = []
     for lane in found.lanes if found else ():
         outcome = _over(lane.rho.low, 0.9, 0.96)
-        if outcome in (AIMED, MET) and not 0.8 <= lane.slope <= 1.2:
+        if lane.rho.n < _FEWEST_SEGMENTS:
+            outcome = TOO_FEW
+        elif outcome in (AIMED, MET) and not 0.8 <= lane.slope <= 1.2:
             outcome = MISSED
         words = f"{between(lane.rho)} of {number(lane.ceiling, 2)}, slope {number(lane.slope, 2)}"
         verdicts.append(Verdict(f"lane {lane.lane_id}", "rho 0.9 (lower bound), slope 0.8-1.2", "0.96", words, outcome))

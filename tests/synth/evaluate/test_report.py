@@ -12,13 +12,14 @@ import pytest
 
 from synth.errors import UserError
 from synth.evaluate import report as report_module
+from synth.evaluate import targets
 from synth.evaluate.blocks import Table, Text, between, number
 from synth.evaluate.lanes import LanesPlan, evaluate_lanes
 from synth.evaluate.page import as_html, as_json, as_lines
 from synth.evaluate.report import CUT, DONE, NOT_RUN, PARTS, QUICK, Part, Report, Workbench, run_report
 from synth.evaluate.singing import Singer
 from synth.evaluate.statistics import Interval
-from synth.evaluate.targets import AIMED, MISSED, UNKNOWN, verdicts
+from synth.evaluate.targets import AIMED, MISSED, TOO_FEW, UNKNOWN, verdicts
 from tests.synth.evaluate.known_engines import KnownEngine
 from tests.tiny_weights import tiny_engine
 
@@ -106,14 +107,17 @@ def test_the_page_stands_alone_and_the_numbers_are_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.evaluation
-def test_verdicts_follow_the_lower_bound_and_the_slope() -> None:
+def test_verdicts_follow_the_lower_bound_and_the_slope(monkeypatch: pytest.MonkeyPatch) -> None:
     engine: Any = KnownEngine()
     lanes = evaluate_lanes(Singer(engine, "draft"), LanesPlan(lanes=("loudness", "fry"), n_segments=12, n_pairs=0))
     part = report_module.PartResult("lanes", "Lanes", DONE, "", 1.0, lanes)
     report = Report("", "", "", "known", "draft", "cpu", TINY, (part,))
     found = {verdict.what: verdict.outcome for verdict in verdicts(report)}
+    assert found["lane loudness"] == TOO_FEW
+    monkeypatch.setattr(targets, "_FEWEST_SEGMENTS", 12)
+    found = {verdict.what: verdict.outcome for verdict in verdicts(report)}
     assert found["lane loudness"] == AIMED
-    assert found["lane fry"] in (MISSED, UNKNOWN)
+    assert found["lane fry"] in (MISSED, UNKNOWN, TOO_FEW)
     assert "pitch followed, median" not in found
 
 
