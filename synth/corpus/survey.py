@@ -27,6 +27,11 @@ _CLIFF_HALF_HZ: Final = 250.0
 _LOWEST_CLIFF_HZ: Final = 3_000.0  # a dark vowel may fall as steeply below; a telephone ends at 3.4 kHz
 _FULL_SCALE: Final = 0.9999
 _FLAT_RUN_SAMPLES: Final = 3
+_STILL_SHARE: Final = 1e-4  # of the peak: samples that differ by less are one height
+# Two samples beside a flat top the sound is lower by this share of the peak, and by eight steps of 16 bits. A rounded
+# top, which a low note has at a high sampling rate, is lower by less than eight times what counts as still.
+_EDGE_SHARE: Final = 1e-3
+_EDGE_LEAST: Final = 8.0 / 32_768.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,7 @@ class Survey:
 
     def sample_at(self, frame: int) -> int:
         """The first sample of a 10 ms frame, at the recording's own rate."""
-        return min(round(frame * self.sample_rate_hz / FRAMES_PER_S), self.n_samples)
+        return min(frame * self.sample_rate_hz // FRAMES_PER_S, self.n_samples)
 
 
 def survey_recording(path: Path) -> Survey:
@@ -73,7 +78,7 @@ def survey_recording(path: Path) -> Survey:
 def frame_level_db(audio: Float32Array, sample_rate_hz: int) -> Float32Array:
     """RMS of each 10 ms of [n_samples] in dB re full scale, the last frame padded with silence. -> [n_frames]"""
     n_frames = -(-len(audio) * FRAMES_PER_S // sample_rate_hz)
-    edges = np.rint(np.arange(n_frames + 1) * (sample_rate_hz / FRAMES_PER_S)).astype(np.int64)
+    edges = np.arange(n_frames + 1) * sample_rate_hz // FRAMES_PER_S  # rounded up, the last could lie past the end
     sums = np.add.reduceat(audio.astype(np.float64) ** 2, edges[:-1])
     return (10.0 * np.log10(sums / np.diff(edges) + 1e-12)).astype(np.float32)
 
@@ -152,8 +157,16 @@ def _clipped_samples(block: Float32Array) -> int:
     peak = float(size.max())
     if peak < 0.05:
         return 0
-    still = (np.abs(np.diff(block, axis=0)).max(axis=1) <= 1e-4 * peak) & (size[1:] >= 0.9 * peak)
-    run = np.convolve(still, np.ones(_FLAT_RUN_SAMPLES - 1), mode="same") >= _FLAT_RUN_SAMPLES - 1
-    flat = np.zeros(len(block), dtype=np.bool_)
-    flat[1:] = run
-    return int(np.count_nonzero(flat | (size >= _FULL_SCALE)))
+    still = (np.abs(np.diff(block, axis=0)).max(axis=1) <= _STILL_SHARE * peak) & (size[1:] >= 0.9 * peak)
+    turns = np.flatnonzero(np.diff(still, prepend=False, append=False))
+    first, last = turns[::2], turns[1::2]  # samples of each run
+    beside = (
+        np.abs(block[first] - block[np.maximum(first - 2, 0)]).max(axis=1),
+        np.abs(block[last] - block[np.minimum(last + 2, len(block) - 1)]).max(axis=1),
+    )
+    is_top = np.maximum(*beside) >= max(_EDGE_SHARE * peak, _EDGE_LEAST)
+    is_top &= last - first + 1 >= _FLAT_RUN_SAMPLES
+    steps = np.zeros(len(block) + 1, dtype=np.int64)
+    np.add.at(steps, first[is_top], 1)
+    np.add.at(steps, last[is_top] + 1, -1)
+    return int(np.count_nonzero((np.cumsum(steps[:-1]) > 0) | (size >= _FULL_SCALE)))

@@ -64,11 +64,29 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, name: str) -> None:
     assert all("\n" not in message for message in said)
 
 
-def test_only_clipping_is_clipping(tmp_path: Path) -> None:
-    """A loud low sine lingers at its peak and is not clipped."""
-    t_s = np.arange(88_200) / 44_100.0
-    path = write(tmp_path / "a.wav", (0.9 * np.sin(2.0 * np.pi * 90.0 * t_s)).astype(np.float32))
-    assert survey_recording(path).clipped_share < 1e-4
+@pytest.mark.parametrize(
+    ("rate_hz", "f0_hz", "peak", "subtype"),
+    [
+        (44_100, 90.0, 0.9, "PCM_16"), (44_100, 50.0, 0.06, "PCM_16"), (48_000, 100.0, 0.3, "PCM_24"),
+        (192_000, 400.0, 0.9, "PCM_24"), (384_000, 400.0, 0.5, "PCM_16"),
+    ],
+)  # fmt: skip
+def test_only_clipping_is_clipping(tmp_path: Path, rate_hz: int, f0_hz: float, peak: float, subtype: str) -> None:
+    """A low sine lingers at its peak, the more so at a high sampling rate, and is not clipped; cut off, it is."""
+    sine = np.sin(2.0 * np.pi * f0_hz * np.arange(rate_hz // 2) / rate_hz).astype(np.float32)
+    assert survey_recording(write(tmp_path / "a.wav", peak * sine, rate_hz, subtype)).clipped_share == 0.0
+    hot = np.clip(1.3 * peak * sine, -peak, peak)
+    assert 0.2 < survey_recording(write(tmp_path / "b.wav", hot, rate_hz, subtype)).clipped_share < 0.5
+
+
+@pytest.mark.parametrize(("rate_hz", "n_samples"), [(22_050, 662), (22_050, 23), (11_025, 331), (4_410, 265)])
+def test_recordings_may_end_anywhere(tmp_path: Path, rate_hz: int, n_samples: int) -> None:
+    """Frames of 10 ms are no whole number of samples at these rates, and the last may hold but one."""
+    audio = 0.3 * np.sin(np.arange(n_samples) * 0.2).astype(np.float32)
+    survey = survey_recording(write(tmp_path / "a.wav", audio, rate_hz))
+    assert survey.n_samples == n_samples
+    assert len(survey.level_db) == int(np.ceil(100 * n_samples / rate_hz))
+    assert survey.sample_at(len(survey.level_db)) == n_samples
 
 
 @pytest.mark.parametrize("edge_hz", [3_500.0, 4_000.0, 5_500.0])
