@@ -59,7 +59,7 @@ class Preset:
     lane_defaults: Mapping[str, float] = field(default_factory=dict)
     technique: Mapping[str, float] = field(default_factory=lambda: {"modal": 1.0})
     timbre: tuple[float, ...] | None = None
-    pitch_drift: float = 0.5
+    pitch_drift: float = 0.35
     attack_s: float = 0.03
     release_s: float = 0.12
     velocity_to_loudness_db: float = 12.0

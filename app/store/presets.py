@@ -125,7 +125,7 @@ def preset_from_document(document: Document) -> Preset:
         lane_defaults=_numbers(fields.object("lane_defaults", {}), "lane_defaults"),
         technique=_numbers(fields.object("technique", {"modal": 1.0}), "technique"),
         timbre=None if timbre is None else _timbre(timbre),
-        pitch_drift=fields.number("pitch_drift", 0.5),
+        pitch_drift=fields.number("pitch_drift", 0.35),
         attack_s=fields.number("attack_s", 0.03),
         release_s=fields.number("release_s", 0.12),
         velocity_to_loudness_db=fields.number("velocity_to_loudness_db", 12.0),

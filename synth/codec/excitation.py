@@ -25,7 +25,9 @@ _ROUGH_RATES_HZ = np.geomspace(32.0, 150.0, 7)
 _ROUGH_WANDER_HZ = 9.0
 _ROUGH_WANDER_RAD = 1.1
 _JITTER_KNOT_HZ = 480.0
-_DRIFT_KNOT_HZ = 5.0
+# Wander of F0: knots a second, and rms in units of the drift that the ears read (synth.features.analysis). They take
+# out what is slower than 300 ms; with these two a held note reads as the notes it was learnt from do.
+_DRIFTS = ((5.0, 1.5), (14.0, 2.1))
 # Drift and false folds (up to 150 Hz) are computed every so many samples and joined by straight lines.
 _KNOT_SAMPLES = 16
 _PULSE_HALF_TAPS = 12
@@ -154,9 +156,12 @@ def _drift_cycles(
     """How far `amount` of the frames' slow drift moves the phase at the knots, in cycles -> like `knots`."""
     f0 = _interpolate(frames.f0_hz, positions)
     cents = _interpolate(frames.drift_cents, positions) * amount
-    # Phase modulation of rms d cycles at about w Hz moves F0 by about 2 pi w d Hz rms.
-    cycles = f0 * cents * (np.log(2) / 1200) / (2 * np.pi * 0.36 * _DRIFT_KNOT_HZ)
-    return cycles * smooth(seed, Stream.DRIFT, knots / SAMPLE_RATE_HZ, _DRIFT_KNOT_HZ)
+    t_s = knots / SAMPLE_RATE_HZ
+    turns = np.zeros(len(knots))
+    for lane, (knot_hz, share) in enumerate(_DRIFTS):
+        # Phase modulation of rms d cycles at about w Hz moves F0 by about 2 pi w d Hz rms.
+        turns += share / (2 * np.pi * 0.36 * knot_hz) * smooth(seed, Stream.DRIFT, t_s, knot_hz, lane=lane)
+    return f0 * cents * (np.log(2) / 1200) * turns
 
 
 def _pulse_train(

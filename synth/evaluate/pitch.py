@@ -20,7 +20,7 @@ Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
 GROSS_CENTS = 100.0
-PRESET_DRIFT = 0.45  # of the preset Airy modal, which takes notes
+PRESET_DRIFT = 0.3  # of the preset Airy modal, which takes notes
 _LOW, _HIGH = 45.0, 69.0
 _STEADY = (45.0, 48.0, 52.0, 55.0, 59.0, 62.0, 65.0, 69.0)
 _STEADY_S, _GLIDE_S, _VIBRATO_S = 1.0, 4.0, 4.0

@@ -112,7 +112,7 @@ def neutral_controls(
     lanes: Mapping[str, float | Float32Array] | None = None,
     *,
     technique: str = "modal",
-    pitch_drift: float = 0.5,
+    pitch_drift: float = 0.35,
 ) -> ControlFrames:
     """Every lane at the lane table's default, presence 1, `technique` alone, then `lanes` -> ControlFrames.
 

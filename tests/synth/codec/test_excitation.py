@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synth.codec.excitation import ExcitationFrames, excitation, modulation, pinned_phase
+from synth.codec.excitation import (
+    ExcitationFrames,
+    excitation,
+    free_phase,
+    modulation,
+    pinned_phase,
+    voiced_source,
+)
+from synth.features.analysis import analyse
 from synth.spec.audio import CELL_FRAMES, HOP_SAMPLES, SAMPLE_RATE_HZ
 
 N_FRAMES = 3 * CELL_FRAMES
@@ -132,3 +140,15 @@ def test_silence_in_the_depths_leaves_the_excitation_plain() -> None:
     assert plain.shape == (3, N_FRAMES * HOP_SAMPLES)
     assert np.isfinite(plain).all()
     assert abs(plain[1].std() - 1) < 0.02
+
+
+def test_drift_reads_back_as_the_ears_measure_it() -> None:
+    """An explicit channel means what its estimator measures: asked for so many cents, a held note reads so many."""
+    read = []
+    for seed in range(6):
+        given = frames(steady(180.0), drift_cents=12.0)
+        pulses = voiced_source(free_phase(steady(180.0)), 0, given, 0, seed=seed, drift_amount=1.0).pulses
+        # A gentle slope, or the tracker hears the upper harmonics first.
+        audio = np.convolve(pulses, 0.95 ** np.arange(200), mode="same").astype(np.float32) * 0.05
+        read.append(float(np.nanmedian(analyse(audio).physical["drift_cents"][30:-30])))
+    assert np.mean(read) == pytest.approx(12.0, rel=0.25)
