@@ -173,13 +173,14 @@ def _held(report: Report) -> Sequence[Verdict]:
     ablations, sustained = report.part("proof"), report.part("sustained")
     verdicts = []
     if ablations:
-        worse = sum(ablation.is_worse for ablation in ablations)
-        words = f"{worse} of {len(ablations)} distances"
-        outcome = AIMED if worse == len(ablations) else MISSED
+        proofs = [ablation for ablation in ablations if ablation.is_proof]
+        worse = sum(ablation.is_worse for ablation in proofs)
+        words = f"{worse} of {len(proofs)} distances"
+        outcome = AIMED if worse == len(proofs) else MISSED
         verdicts.append(Verdict("frozen or exchanged latents lose", "on every measure", "", words, outcome))
     if sustained:
         words = f"more alike than real notes by {', '.join(sustained.looping.more_alike) or 'no figure'}"
-        outcome = MISSED if sustained.looping.repeats else AIMED
+        outcome = MISSED if sustained.looping.repeats or sustained.looping.more_alike else AIMED
         verdicts.append(Verdict("held notes do not loop", "as real ones", "", words, outcome))
     return verdicts
 

@@ -279,7 +279,7 @@ def _proof(ablations: Sequence[Ablation]) -> list[Block]:
             between(a.as_sampled),
             between(a.ablated),
             between(a.worsening),
-            "" if a.is_worse else "NOT",
+            "" if a.is_worse else "NOT" if a.is_proof else "no (information)",
         ]
         for a in ablations
     ]
