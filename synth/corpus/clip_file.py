@@ -6,8 +6,9 @@ excitation. Frame features are float16 but for pitch and F0, where float16 would
 lane cannot be measured there. Nothing here is ever unpickled.
 
 On disk the features of one number a frame are the rows of two tables, `float16` and `float32` [n, n_frames], whose
-names stand in `rows` (JSON in bytes, as `record` is): a clip is read in a few arrays instead of sixty. Clips of
-earlier builds, one array a feature, are read as well.
+names stand in `rows` (JSON in bytes, as `record` is): a clip is read in a few arrays instead of sixty. `made_with`
+(JSON as well) holds the revisions of what made it, so that a build knows what is out of date. Clips of earlier builds,
+one array a feature and without revisions, are read as well.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ INT16_SCALE: Final = 32767.0
 FLOAT16_MAX: Final = 65_000.0
 _FINE_LANES: Final = frozenset({"pitch"})
 _GROUPS: Final = ("lane", "phys", "true", "exc")
+# A file that is no archive at all is an array or a fault of type to numpy.
+_DAMAGED: Final = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 _TABLES: Final[Mapping[str, type[np.floating[Any]]]] = {"float16": np.float16, "float32": np.float32}
 
 
@@ -85,8 +88,17 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise
 
 
-def write_clip(path: Path, record: Mapping[str, Any], audio: NDArray[np.int16], clip: Clip) -> None:
-    """Write one clip. `audio` is what `clip` was measured on; `record` is its line of the manifest."""
+def write_clip(
+    path: Path,
+    record: Mapping[str, Any],
+    audio: NDArray[np.int16],
+    clip: Clip,
+    made_with: Mapping[str, int] | None = None,
+) -> None:
+    """Write one clip. `audio` is what `clip` was measured on; `record` is its line of the manifest.
+
+    made_with  name -> revision of what the clip depends on; see `read_made_with`
+    """
     arrays: dict[str, NDArray[Any]] = {
         "f0_hz": clip.f0.f0_hz.astype(np.float32),
         "voiced": clip.f0.voiced.astype(np.bool_),
@@ -107,7 +119,8 @@ def write_clip(path: Path, record: Mapping[str, Any], audio: NDArray[np.int16], 
         rows[table] = [name for name, values in arrays.items() if values.ndim == 1 and values.dtype == dtype]
         stored[table] = np.stack([arrays.pop(name) for name in rows[table]])
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, rows=_json_bytes(rows), **stored, **arrays)
+    made = _json_bytes(made_with or {})
+    np.savez(buffer, allow_pickle=False, rows=_json_bytes(rows), made_with=made, **stored, **arrays)
     write_atomically(path, buffer.getvalue())
 
 
@@ -117,12 +130,24 @@ def read_arrays(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         record = json.loads(arrays.pop("record").tobytes())
+        arrays.pop("made_with", None)
         rows = json.loads(arrays.pop("rows").tobytes()) if "rows" in arrays else {}
         for table, names in rows.items():
             arrays |= dict(zip(names, arrays.pop(table), strict=True))
-    except (OSError, ValueError, KeyError, AttributeError, EOFError, zipfile.BadZipFile) as fault:
+        if "audio" not in arrays:
+            raise KeyError("audio")
+    except _DAMAGED as fault:
         raise UserError(f"The clip {path} cannot be read.", remedy="Build the corpus again to replace it.") from fault
     return record, arrays
+
+
+def read_made_with(path: Path) -> dict[str, int]:
+    """The revisions a clip was made with; empty for clips of earlier builds. UserError when it cannot be read."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return json.loads(stored["made_with"].tobytes()) if "made_with" in stored else {}
+    except _DAMAGED as fault:
+        raise UserError(f"The clip {path} cannot be read.", remedy="Build the corpus again to replace it.") from fault
 
 
 def clip_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Clip:

@@ -13,19 +13,33 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from synth.corpus.clip_file import Clip, audio_sha256, clip_from_arrays, read_arrays, to_float32, to_int16, write_clip
+from synth.corpus.clip_file import (
+    Clip,
+    audio_sha256,
+    clip_from_arrays,
+    read_arrays,
+    read_made_with,
+    to_float32,
+    to_int16,
+    write_clip,
+)
 from synth.corpus.cutting import PEAK_LIMIT, ClipPlan, render_clip
 from synth.corpus.labels import LABEL_MEANINGS
-from synth.corpus.manifest import ClipRecord, clip_path, split_of_seed
-from synth.corpus.simulator import SimulatedClip, simulate_random
+from synth.corpus.manifest import ClipRecord, Kind, clip_path, split_of_seed
+from synth.corpus.simulator import SIMULATOR_REVISION, SimulatedClip, simulate_random
 from synth.errors import UserError
 from synth.features.analysis import analyse
 from synth.features.f0 import F0Track
-from synth.spec import SAMPLE_RATE_HZ, TECHNIQUES, Float32Array, lane
+from synth.spec import CALIBRATION_REVISION, SAMPLE_RATE_HZ, TECHNIQUES, Float32Array, lane
 
 SIMULATED_LICENCE: Final = "CC0-1.0"
 SIMULATED_CONSENT: Final = "no person's voice: synthesised"
 SIMULATED_COLLECTION: Final = "simulator"
+# What is on disk is kept only where it was made with these.
+MADE_WITH: Final[Mapping[Kind, Mapping[str, int]]] = {
+    "real": {"calibration": CALIBRATION_REVISION},
+    "simulated": {"calibration": CALIBRATION_REVISION, "simulator": SIMULATOR_REVISION},
+}
 _SINGS, _PULSES_SOUND, _LOWEST_AUDIBLE_HNR_DB = 0.5, 0.1, -10.0
 
 
@@ -75,7 +89,7 @@ Job = RealJob | SimulatedJob | RefreshJob
 
 
 def run_job(job: Job) -> ClipRecord:
-    """Do one job. What is on disk already, whole and from the same job, is kept. -> the clip's record"""
+    """Do one job. What is on disk already, whole, from the same job and up to date, is kept. -> the clip's record"""
     match job:
         case RealJob():
             return _measure_real(job)
@@ -102,14 +116,14 @@ def _measure_real(job: RealJob) -> ClipRecord:
     if _stored_record(path) == record:
         return record
     measured = _measured(audio, None, meaning.technique, meaning.ingress)
-    write_clip(path, record.to_json(), audio, measured)
+    write_clip(path, record.to_json(), audio, measured, MADE_WITH["real"])
     return record
 
 
 def _measure_simulated(job: SimulatedJob) -> ClipRecord:
     path = clip_path(job.out_dir, job.clip_id)
     stored = _stored_record(path)
-    if stored is not None and stored.seed == job.seed and stored.id == job.clip_id:
+    if stored is not None and _is_of(stored, job):
         return stored
     simulated = simulate_random(job.seed, job.duration_s, job.technique)
     peak = float(np.abs(simulated.audio).max())
@@ -129,7 +143,7 @@ def _measure_simulated(job: SimulatedJob) -> ClipRecord:
     measured = _measured(
         audio, true_track(simulated), record.technique, 0.0, controls, simulated.excitation
     )
-    write_clip(path, record.to_json(), audio, measured)
+    write_clip(path, record.to_json(), audio, measured, MADE_WITH["simulated"])
     return record
 
 
@@ -143,8 +157,14 @@ def _measure_again(job: RefreshJob) -> ClipRecord:
     f0 = clip.f0 if record.kind == "simulated" else None
     ingress = LABEL_MEANINGS[record.label].ingress if record.kind == "real" else 0.0
     measured = _measured(arrays["audio"], f0, record.technique, ingress, clip.true_lanes, clip.excitation)
-    write_clip(path, record.to_json(), arrays["audio"], measured)
+    write_clip(path, record.to_json(), arrays["audio"], measured, read_made_with(path))
     return record
+
+
+def _is_of(stored: ClipRecord, job: SimulatedJob) -> bool:
+    """Whether a stored clip is what the job would make."""
+    asked = (job.clip_id, job.seed, split_of_seed(job.seed))
+    return (stored.id, stored.seed, stored.split) == asked and abs(stored.duration_s - job.duration_s) < 0.001
 
 
 def true_track(clip: SimulatedClip) -> F0Track:
@@ -175,13 +195,13 @@ def _measured(
 
 
 def _stored_record(path: Path) -> ClipRecord | None:
-    """The record of the clip at `path`, or None when it is missing, damaged or not the sound it says it is."""
+    """The record of the clip at `path`; None when it is missing, damaged, out of date or not what it says it is."""
     if not path.is_file():
         return None
     try:
         values, arrays = read_arrays(path)
         record = ClipRecord.from_json(values)
-        whole = audio_sha256(arrays["audio"]) == record.sha256
+        whole = audio_sha256(arrays["audio"]) == record.sha256 and read_made_with(path) == MADE_WITH[record.kind]
     except (UserError, KeyError, TypeError):
         return None
     return record if whole else None

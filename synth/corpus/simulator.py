@@ -9,6 +9,7 @@ else, are read back from the result. Deterministic per seed; no global state.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ from synth.spec.lanes import LANE_IDS, TECHNIQUES, Calibration, lane
 
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
+
+# Raise it with every change of what a seed sounds like or is labelled as: builds make clips of another one anew.
+SIMULATOR_REVISION: Final = 1
 
 _RAMP_SAMPLES = 480
 _INDEX_OF_JITTER = 3.0  # what a period irregularity of 1 weighs in the creak index

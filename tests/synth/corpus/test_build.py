@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from numpy.typing import NDArray
 
 from synth.corpus.build import BuildProgress, build_corpus, main, refresh_features, simulated_jobs
 from synth.corpus.check import check_corpus
-from synth.corpus.clip_file import audio_sha256, read_arrays, to_int16, write_clip
+from synth.corpus.clip_file import Clip, audio_sha256, read_arrays, read_made_with, to_float32, to_int16, write_clip
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import MANIFEST_NAME, ClipRecord, Corpus
-from synth.corpus.measure import SimulatedJob
+from synth.corpus.measure import MADE_WITH, SimulatedJob
 from synth.corpus.simulator import simulate_random
 from synth.corpus.survey import band_power, bandwidth_hz
 from synth.errors import Cancelled, UserError
-from synth.features.analysis import PHYSICAL_NAMES
+from synth.features.analysis import PHYSICAL_NAMES, analyse
 from synth.spec import ACOUSTIC_LANES, LANE_IDS, TECHNIQUES
 
 SEED = 1000
@@ -122,6 +123,28 @@ def test_a_second_build_replaces_only_what_is_damaged(built: tuple[Path, Path, l
     assert [again.load(record).n_frames for record in again.records]
 
 
+@pytest.mark.parametrize("kind", ["real", "simulated"])
+def test_clips_of_another_revision_are_made_anew(built: tuple[Path, Path, list[BuildProgress]], kind: str) -> None:
+    """By another simulator, or by ears with another calibration; and clips that do not say."""
+    voices, out, _ = built
+    corpus = Corpus.open(out)
+    stale = [record for record in corpus.records if record.kind == kind][:2]
+    one, other = stale
+    _, arrays = read_arrays(corpus.path(one))
+    write_clip(corpus.path(one), one.to_json(), arrays["audio"], corpus.load(one))
+    # Sounds and lengths as the manifest has them, but of another revision: whole, and still to be replaced.
+    audio = np.full(len(corpus.load(other).audio), 9_000, np.int16)
+    line = dataclasses.replace(other, sha256=audio_sha256(audio))
+    older = dict.fromkeys(MADE_WITH[other.kind], 0)
+    write_clip(corpus.path(other), line.to_json(), audio, analysed(audio), older)
+    before = {record.id: corpus.path(record).stat().st_mtime_ns for record in corpus.records}
+    again = build_corpus(out, voices, MINUTES, SEED, n_workers=0)
+    assert again.records == corpus.records
+    changed = {record.id for record in again.records if again.path(record).stat().st_mtime_ns != before[record.id]}
+    assert changed == {record.id for record in stale}
+    assert all(read_made_with(again.path(record)) == MADE_WITH[record.kind] for record in again.records)
+
+
 def test_features_are_measured_anew_on_the_same_sound(built: tuple[Path, Path, list[BuildProgress]]) -> None:
     _, out, _ = built
     corpus = Corpus.open(out)
@@ -179,6 +202,12 @@ def test_the_command_reports_trouble_in_one_line(tmp_path: Path, capsys: pytest.
 
 def test_a_good_corpus_has_no_errors(built: tuple[Path, Path, list[BuildProgress]]) -> None:
     assert [problem for problem in check_corpus(Corpus.open(built[1])) if problem.severity == "error"] == []
+
+
+def analysed(audio: NDArray[np.int16]) -> Clip:
+    sound = to_float32(audio)
+    heard = analyse(sound)
+    return Clip(sound, heard.lanes, heard.physical, heard.f0, heard.mfcc)
 
 
 def spoilt_record(record: ClipRecord, **changes: object) -> ClipRecord:
