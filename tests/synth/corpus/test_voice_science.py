@@ -34,18 +34,22 @@ def test_medians_lie_within_published_bounds(published: Published) -> None:
 @pytest.mark.slow
 def test_techniques_stand_in_the_published_order() -> None:
     """H1-H2 falls from breathy over modal to fry, CPPS from modal over breathy to whisper; whispers are bright."""
-    median = {name: {key: float(np.nanmedian(v)) for key, v in _survey(name).items()} for name in
-              ("modal", "breathy", "fry", "whisper")}  # fmt: skip
-    assert median["breathy"]["h1_h2_db"] > median["modal"]["h1_h2_db"] > median["fry"]["h1_h2_db"]
-    assert median["modal"]["cpps_db"] > median["breathy"]["cpps_db"] + 3.0 > median["whisper"]["cpps_db"] + 4.0
-    assert median["whisper"]["alpha_db"] > median["modal"]["alpha_db"] + 8.0
-    assert median["modal"]["hnr_db"] > median["breathy"]["hnr_db"] + 6.0
+
+    def median(technique: str, measure: str) -> float:
+        return float(np.nanmedian(_survey(technique)[measure]))
+
+    assert median("breathy", "h1_h2_db") > median("modal", "h1_h2_db") > median("fry", "h1_h2_db")
+    assert median("modal", "cpps_db") > median("breathy", "cpps_db") + 3.0
+    assert median("breathy", "cpps_db") > median("whisper", "cpps_db") + 1.0
+    assert median("whisper", "alpha_db") > median("modal", "alpha_db") + 8.0
+    assert median("modal", "hnr_db") > median("breathy", "hnr_db") + 6.0
 
 
 @pytest.mark.evaluation
 def test_the_judge_tells_a_steady_tone_from_noise() -> None:
     t_s = np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
-    tone = sum(np.sin(2.0 * np.pi * 150.0 * n * t_s) / n for n in range(1, 12)).astype(np.float32) * 0.1
+    partials = np.array([np.sin(2.0 * np.pi * 150.0 * n * t_s) / n for n in range(1, 12)])
+    tone = (0.1 * partials.sum(axis=0)).astype(np.float32)
     noise = (0.1 * np.random.default_rng(1).standard_normal(SAMPLE_RATE_HZ)).astype(np.float32)
     steady, hiss = praat_measures(tone, 60.0, 600.0), praat_measures(noise, 60.0, 600.0)
     assert steady["jitter_percent"] < 0.1
