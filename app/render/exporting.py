@@ -60,11 +60,17 @@ class ExportTask:
         return [Exported(self.command.path, note)]
 
     def discard(self) -> None:
-        """Delete the temporary audio."""
+        """Delete the temporary audio, and leave what threads have begun of it."""
         self._steps = None
+        self.call_off()
         if self._clip is not None:
             self._clip.delete()
             self._clip = None
+
+    def call_off(self) -> None:
+        """Leave what threads have begun; `step` may be called again."""
+        if self._job is not None:
+            self._job.call_off()
 
     def _begin(self, engine: EngineLike, cache: CellCache, presets: PresetLoader) -> RenderJob:
         command = self.command

@@ -120,17 +120,25 @@ class RenderJob:
         """Render the most urgent cell of all voices and write it -> the cell. Raises Cancelled, UserError."""
         started_s = time.perf_counter()
         cell = self.todo[-1]
-        for upcoming in self.todo[: -_CELLS_AHEAD - 1 : -1]:
-            for voice in self._voices:
-                voice.begin(upcoming)
         try:
+            for upcoming in self.todo[: -_CELLS_AHEAD - 1 : -1]:
+                for voice in self._voices:
+                    voice.begin(upcoming)
             stems = [self._stem(index, cell, should_stop) for index in range(len(self._voices))]
             self.clip.write_mix(cell, mix_voices(stems, self._gains), self._mix_keys[cell])
+        except BaseException:  # Ctrl-C too: nobody waits for what the threads are at
+            self.call_off()
+            raise
         finally:
             self._tally.work_s += time.perf_counter() - started_s
         self.todo.pop()
         self._tally.first_s = self._tally.first_s or self._tally.work_s
         return cell
+
+    def call_off(self) -> None:
+        """Let the engine's threads leave what they have begun of later cells. `step` may be called again."""
+        for voice in self._voices:
+            voice.call_off()
 
     def _stem(self, index: int, cell: int, should_stop: ShouldStop) -> Float32Array:
         """One voice's samples of the cell, put into the clip if it keeps stems -> [n]; the passage's last is short."""
@@ -201,10 +209,13 @@ class Renderer:
         """Bring `clip` up to date with `request`. Raises Cancelled within one sampler step, UserError."""
         job = RenderJob(self.engine, self.cache, request, clip)
         job.plan(should_stop)
-        while not job.is_done:
-            if should_stop():
-                raise Cancelled
-            job.step(should_stop)
-            if on_progress is not None:
-                on_progress(job.progress())
+        try:
+            while not job.is_done:
+                if should_stop():
+                    raise Cancelled
+                job.step(should_stop)
+                if on_progress is not None:
+                    on_progress(job.progress())
+        finally:
+            job.call_off()
         return job.report()

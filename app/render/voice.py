@@ -114,7 +114,7 @@ class VoiceCells:
                 )
 
     def call_off(self) -> None:
-        """Let go of whatever threads have begun and nobody has asked for yet."""
+        """Let go of whatever threads have begun and nobody has asked for yet; `begin` may be called again."""
         self._called_off.set()
         for begun in self._ahead.values():
             begun.cancel()
@@ -155,14 +155,10 @@ class VoiceCells:
         if latents is not None:
             return latents
         begun = self._ahead.pop(key, None)
-        try:
-            if begun is None:
-                latents, sample_s = self._sample(cell, self._controls.window(cell), should_stop)
-            else:
-                latents, sample_s = _result(begun, should_stop)
-        except Cancelled:
-            self.call_off()
-            raise
+        if begun is None:
+            latents, sample_s = self._sample(cell, self._controls.window(cell), should_stop)
+        else:
+            latents, sample_s = _result(begun, should_stop)
         self._tally.sample_s += sample_s
         self._tally.sampled += 1
         self._keep(key, latents)

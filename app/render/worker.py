@@ -103,10 +103,13 @@ class Worker:
 
     def run(self) -> None:
         self._load_engine()
-        while not self._inbox.quit:
-            self._receive(wait=not self._has_work())
-            self._accept()
-            self._work()
+        try:
+            while not self._inbox.quit:
+                self._receive(wait=not self._has_work())
+                self._accept()
+                self._work()
+        finally:
+            self._leave_threads()
 
     # ---- the pipe
 
@@ -181,6 +184,7 @@ class Worker:
             self._export = ExportTask(self._inbox.exports.popleft(), self._settings.folder)
 
     def _start(self, command: Render) -> None:
+        self._leave_threads()
         self._last_request_id = command.request_id
         passage = command.passage
         try:
@@ -202,9 +206,17 @@ class Worker:
             raise self._engine_fault
         return self._engine
 
+    def _leave_threads(self) -> None:
+        """Sampling ahead is for a passage; it must not keep cores from anything more urgent, nor the process alive."""
+        if self._running is not None:
+            self._running.job.call_off()
+        if self._export is not None:
+            self._export.call_off()
+
     def _call_off(self, *, keep_audio: bool) -> None:
         if self._running is None:
             return
+        self._running.job.call_off()
         if keep_audio:
             self._publish(self._running)
         self._report(self._running, even_if_early=True)
@@ -227,6 +239,7 @@ class Worker:
             self._measure_piece()
 
     def _sing_live(self, command: LiveCell) -> None:
+        self._leave_threads()
         try:
             if self._live is None:
                 raise self._engine_fault
@@ -256,6 +269,7 @@ class Worker:
         except Disconnected:
             raise
         except Exception as fault:
+            job.call_off()
             self._running = None
             self._send(_render_failed(running.command.request_id, fault))
 

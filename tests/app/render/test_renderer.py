@@ -279,6 +279,38 @@ def test_a_stop_reaches_the_threads_and_the_job_can_go_on(tmp_path: Path, thread
     assert np.array_equal(_mix(clip), _mix(scratch))
 
 
+def _busy_job(folder: Path, threads: ThreadPoolExecutor) -> tuple[RenderJob, FakeEngine]:
+    """A job of three voices after its first cell, while threads sample what comes next."""
+    passage = _passage(8.0)
+    voice = passage.voices[0]
+    passage = replace(passage, voices=tuple(replace(voice, seed=seed) for seed in range(3)))
+    engine = FakeEngine(step_s=0.05, threads=threads)
+    job = RenderJob(engine, CellCache(), RenderRequest(passage, {}), _clip(folder, passage))
+    job.plan()
+    job.step()
+    return job, engine
+
+
+@pytest.mark.parametrize("how", ["called off", "interrupted", "Ctrl-C"])
+def test_no_voice_goes_on_sampling_what_nobody_wants(tmp_path: Path, threads: ThreadPoolExecutor, how: str) -> None:
+    job, engine = _busy_job(tmp_path, threads)
+
+    def strike() -> bool:
+        if how == "Ctrl-C":
+            raise KeyboardInterrupt
+        return True
+
+    n_sampled = len(engine.sampled)
+    if how == "called off":
+        job.call_off()
+    else:
+        with pytest.raises((Cancelled, KeyboardInterrupt)):
+            job.step(strike)
+    threads.shutdown()
+    # At most what each of the three threads was about to finish.
+    assert len(engine.sampled) - n_sampled <= 3
+
+
 def test_a_fault_in_a_thread_is_the_render_s_fault(tmp_path: Path, threads: ThreadPoolExecutor) -> None:
     class Broken(FakeEngine):
         def sample_cell(self, *_arguments: object, **_named: object) -> np.ndarray:
