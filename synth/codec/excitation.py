@@ -29,9 +29,10 @@ _JITTER_KNOT_HZ = 480.0
 # out what is slower than 300 ms; with these two a held note reads as the notes it was learnt from do.
 _DRIFTS = ((5.0, 1.5), (14.0, 2.1))
 # Drift and false folds (up to 150 Hz) are computed every so many samples and joined by straight lines.
-_KNOT_SAMPLES = 16
-_PULSE_HALF_TAPS = 12
+KNOT_SAMPLES = 16
+PULSE_HALF_TAPS = 12
 _PULSE_PHASES = 64
+PULSE_SHIFT_LIMIT = 2.5  # of its rms, how far jitter moves a pulse at most
 MAX_F0_HZ = 2_200.0
 MIN_F0_HZ = 15.0
 
@@ -113,15 +114,16 @@ def free_phase(f0_hz: Float32Array, start_cycle: float = 0.0) -> Float64Array:
 
 
 def _pulse_table() -> Float32Array:
-    """Windowed-sinc pulses at _PULSE_PHASES sub-sample offsets -> [_PULSE_PHASES + 1, 2 * _PULSE_HALF_TAPS]."""
+    """Windowed-sinc pulses at _PULSE_PHASES sub-sample offsets -> [_PULSE_PHASES + 1, 2 * PULSE_HALF_TAPS]."""
     offsets = np.arange(_PULSE_PHASES + 1) / _PULSE_PHASES
-    taps = np.arange(-_PULSE_HALF_TAPS + 1, _PULSE_HALF_TAPS + 1)
+    taps = np.arange(-PULSE_HALF_TAPS + 1, PULSE_HALF_TAPS + 1)
     x = taps[None, :] - offsets[:, None]
-    window = np.cos(np.pi * np.clip(x / (2 * _PULSE_HALF_TAPS), -0.5, 0.5)) ** 2
+    window = np.cos(np.pi * np.clip(x / (2 * PULSE_HALF_TAPS), -0.5, 0.5)) ** 2
     return (np.sinc(x * 0.96) * 0.96 * window).astype(np.float32)
 
 
 _PULSES = _pulse_table()
+_TAPS = np.arange(-PULSE_HALF_TAPS + 1, PULSE_HALF_TAPS + 1)
 
 
 def _roughness_modulator(seed: int, t_s: Float64Array, rate_hz: Float64Array) -> Float64Array:
@@ -150,18 +152,17 @@ def modulation(seed: int, t_s: Float64Array, depth: Float64Array, rate_hz: Float
     return gain / np.exp(strength**2 * 0.5)
 
 
-def _drift_cycles(
-    knots: NDArray[np.int64], positions: Float64Array, frames: ExcitationFrames, seed: int, amount: float
-) -> Float64Array:
-    """How far `amount` of the frames' slow drift moves the phase at the knots, in cycles -> like `knots`."""
-    f0 = _interpolate(frames.f0_hz, positions)
-    cents = _interpolate(frames.drift_cents, positions) * amount
+def drift_time_s(seed: int, knots: NDArray[np.int64], cents: Float64Array) -> Float64Array:
+    """How early the pulses come for a slow drift of rms `cents` at absolute samples `knots` -> like `knots`.
+
+    Times F0 it is a phase in cycles.
+    """
     t_s = knots / SAMPLE_RATE_HZ
     turns = np.zeros(len(knots))
     for lane, (knot_hz, share) in enumerate(_DRIFTS):
         # Phase modulation of rms d cycles at about w Hz moves F0 by about 2 pi w d Hz rms.
         turns += share / (2 * np.pi * 0.36 * knot_hz) * smooth(seed, Stream.DRIFT, t_s, knot_hz, lane=lane)
-    return f0 * cents * (np.log(2) / 1200) * turns
+    return cents * (np.log(2) / 1200) * turns
 
 
 def _pulse_train(
@@ -198,27 +199,43 @@ def _render_pulses(
     n_samples: int,
 ) -> Float32Array:
     at_frame = (first_sample + pulse_at + 0.5) / HOP_SAMPLES - 0.5 - first_frame
-    t_s = (first_sample + pulse_at) / SAMPLE_RATE_HZ
-    period = 1.0 / np.maximum(rate, 1e-6)
-    knots = np.floor(t_s * _JITTER_KNOT_HZ).astype(np.int64)
-    if len(knots) == 0:
+    if len(pulse_at) == 0:
         return np.zeros(n_samples, dtype=np.float32)
-    noise = normal(seed, Stream.JITTER, int(knots.min()), int(knots.max() - knots.min()) + 1)[knots - knots.min()]
+    period = 1.0 / np.maximum(rate, 1e-6)
     jitter = _interpolate(frames.jitter_ratio, at_frame)
+    pulse_at = pulse_at + pulse_shift(seed, first_sample + pulse_at, period, jitter)
+    amplitude = pulse_amplitude(cycle, period, _interpolate(frames.subharmonic_depth, at_frame))
+    index, shapes = pulse_taps(pulse_at, amplitude)
+    inside = (index >= 0) & (index < n_samples)
+    return np.bincount(index[inside], weights=shapes[inside], minlength=n_samples).astype(np.float32)
+
+
+def pulse_shift(seed: int, at_sample: Float64Array, period: Float64Array, jitter: Float64Array) -> Float64Array:
+    """How many samples jitter moves the pulses due at absolute, fractional `at_sample` -> like it, not empty.
+
+    period   in samples
+    jitter   rms relative difference of successive periods
+    """
+    knots = np.floor(at_sample / SAMPLE_RATE_HZ * _JITTER_KNOT_HZ).astype(np.int64)
+    noise = normal(seed, Stream.JITTER, int(knots.min()), int(knots.max() - knots.min()) + 1)[knots - knots.min()]
     # Independent displacements of rms s change successive periods by rms sqrt(6) s.
-    pulse_at = pulse_at + np.clip(noise, -2.5, 2.5) * jitter / np.sqrt(6.0) * period
-    amplitude = np.sqrt(period)  # unit power at any F0
+    return np.clip(noise, -PULSE_SHIFT_LIMIT, PULSE_SHIFT_LIMIT) * jitter / np.sqrt(6.0) * period
+
+
+def pulse_amplitude(cycle: Float64Array, period: Float64Array, subharmonic: Float64Array) -> Float64Array:
+    """Heights of the pulses of whole `cycle`s: unit power at any F0, the odd ones lower by `subharmonic`."""
     odd = (cycle % 2) == 1
-    subharmonic = _interpolate(frames.subharmonic_depth, at_frame)
-    amplitude = amplitude * np.where(odd, 1.0 - subharmonic, 1.0) / np.sqrt(0.5 * (1 + (1 - subharmonic) ** 2))
+    return np.sqrt(period) * np.where(odd, 1.0 - subharmonic, 1.0) / np.sqrt(0.5 * (1 + (1 - subharmonic) ** 2))
+
+
+def pulse_taps(pulse_at: Float64Array, amplitude: Float64Array) -> tuple[NDArray[np.int64], Float64Array]:
+    """Band-limited pulses at fractional samples -> (samples they fall on, values there), [n, 2 * PULSE_HALF_TAPS]."""
     whole = np.floor(pulse_at).astype(np.int64)
     table_at = (pulse_at - whole) * _PULSE_PHASES
     lower = table_at.astype(np.int64)
     blend = (table_at - lower)[:, None]
     shapes = (_PULSES[lower] * (1 - blend) + _PULSES[np.minimum(lower + 1, _PULSE_PHASES)] * blend) * amplitude[:, None]
-    index = whole[:, None] + np.arange(-_PULSE_HALF_TAPS + 1, _PULSE_HALF_TAPS + 1)[None, :]
-    inside = (index >= 0) & (index < n_samples)
-    return np.bincount(index[inside], weights=shapes[inside], minlength=n_samples).astype(np.float32)
+    return whole[:, None] + _TAPS, shapes
 
 
 def glottal_gate(phase: Float64Array) -> Float32Array:
@@ -246,32 +263,40 @@ def voiced_source(
 ) -> VoicedSource:
     """Everything of `excitation` but the noise itself; the pulses carry the gain already."""
     n_samples = len(phase)
-    knots = _knots(first_sample, n_samples)
+    knots = knots_of(first_sample, n_samples)
     knot_positions = (knots + 0.5) / HOP_SAMPLES - 0.5 - first_frame
     if drift_amount > 0:
-        cycles = _drift_cycles(knots, knot_positions, frames, seed, drift_amount)
-        phase = phase + _between_knots(cycles, first_sample, n_samples)
+        cents = _interpolate(frames.drift_cents, knot_positions) * drift_amount
+        cycles = _interpolate(frames.f0_hz, knot_positions) * drift_time_s(seed, knots, cents)
+        phase = phase + between_knots(cycles, first_sample, n_samples)
     pulses = _pulse_train(phase, first_sample, frames, first_frame, seed)
     depth = _interpolate(frames.roughness_depth, knot_positions)
-    gain = np.ones(n_samples, dtype=np.float32)
-    if depth.max(initial=0.0) > 0.0:
-        rate = np.clip(_interpolate(frames.roughness_rate_hz, knot_positions), _ROUGH_RATES_HZ[0], _ROUGH_RATES_HZ[-1])
-        folds = modulation(seed, knots / SAMPLE_RATE_HZ, depth, rate)
-        gain = _between_knots(folds, first_sample, n_samples).astype(np.float32)
-        pulses = pulses * gain
-    return VoicedSource(pulses, gain, glottal_gate(phase))
+    rate_hz = _interpolate(frames.roughness_rate_hz, knot_positions)
+    gain = fold_gain(seed, first_sample, n_samples, depth, rate_hz)
+    return VoicedSource(pulses * gain, gain, glottal_gate(phase))
 
 
-def _knots(first_sample: int, n_samples: int) -> NDArray[np.int64]:
+def fold_gain(
+    seed: int, first_sample: int, n_samples: int, depth: Float64Array, rate_hz: Float64Array
+) -> Float32Array:
+    """The false folds' gain -> [n_samples]; `depth` and `rate_hz` as they are at `knots_of` those samples."""
+    if depth.max(initial=0.0) <= 0.0:
+        return np.ones(n_samples, dtype=np.float32)
+    rate = np.clip(rate_hz, _ROUGH_RATES_HZ[0], _ROUGH_RATES_HZ[-1])
+    folds = modulation(seed, knots_of(first_sample, n_samples) / SAMPLE_RATE_HZ, depth, rate)
+    return between_knots(folds, first_sample, n_samples).astype(np.float32)
+
+
+def knots_of(first_sample: int, n_samples: int) -> NDArray[np.int64]:
     """The absolute grid on which slow things are computed, covering the samples asked for."""
-    return np.arange(first_sample // _KNOT_SAMPLES, (first_sample + n_samples) // _KNOT_SAMPLES + 2) * _KNOT_SAMPLES
+    return np.arange(first_sample // KNOT_SAMPLES, (first_sample + n_samples) // KNOT_SAMPLES + 2) * KNOT_SAMPLES
 
 
-def _between_knots(values: Float64Array, first_sample: int, n_samples: int) -> Float64Array:
-    """Straight lines between values at `_knots` -> [n_samples]."""
-    ramp = np.arange(_KNOT_SAMPLES) / _KNOT_SAMPLES
+def between_knots(values: Float64Array, first_sample: int, n_samples: int) -> Float64Array:
+    """Straight lines between values at `knots_of` the samples -> [n_samples]."""
+    ramp = np.arange(KNOT_SAMPLES) / KNOT_SAMPLES
     lines = values[:-1, None] + np.diff(values)[:, None] * ramp
-    skip = first_sample % _KNOT_SAMPLES
+    skip = first_sample % KNOT_SAMPLES
     return lines.reshape(-1)[skip : skip + n_samples]
 
 

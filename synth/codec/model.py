@@ -167,9 +167,13 @@ class Decoder(nn.Module):
         x = self.enter(inputs)
         for block in self.blocks:
             x = block(x)
+        return self.read_controls(x, inputs)
+
+    def read_controls(self, hidden: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What `controls` gives, from the last block's output [B, T, decoder_dim] and the network's inputs."""
         # Log gains are amplified below: half precision would be heard here.
         with torch.autocast(inputs.device.type, enabled=False):
-            out, gates = self.leave(self.norm(x.float())), None
+            out, gates = self.leave(self.norm(hidden.float())), None
             if self.skip is not None:
                 gates = _GATE_LIMIT * torch.tanh(out[..., self.n_outputs :]).flatten(1)
                 out = out[..., : self.n_outputs] + self.skip(inputs.float())

@@ -7,6 +7,7 @@ Every random number of a render comes from here, so that any piece can be made a
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 Float32Array = NDArray[np.float32]
 
 _BLOCK = 4096
+# Playing in small blocks reads every one of these many times; eight megabytes hold what some thirty voices read.
+_KEPT_BLOCKS = 512
 
 
 class Stream(IntEnum):
@@ -27,11 +30,14 @@ class Stream(IntEnum):
     SOLVER = 6
 
 
+@lru_cache(maxsize=_KEPT_BLOCKS)
 def _block(seed: int, stream: int, lane: int, index: int) -> Float32Array:
     # Philox keys are 128 bit: (seed, stream and lane); blocks before time zero get their own half of the index space.
     position = index if index >= 0 else (1 << 62) + index
     bits = np.random.Philox(key=[seed & (2**64 - 1), (stream << 32) | lane], counter=[0, position, 0, 0])
-    return np.random.Generator(bits).standard_normal(_BLOCK, dtype=np.float32)
+    values = np.random.Generator(bits).standard_normal(_BLOCK, dtype=np.float32)
+    values.flags.writeable = False
+    return values
 
 
 def normal(seed: int, stream: Stream, start: int, count: int, *, lane: int = 0) -> Float32Array:
