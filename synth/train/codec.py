@@ -48,7 +48,7 @@ _ADVERSARIAL_RATE = 0.3  # of the first stage's learning rate
 _ADVERSARIAL_EXCERPTS = 32  # of a batch: discriminators are dear
 # Spectra count every bin alike, and most bins lie high: without weight on bands, low harmonics stay 3 to 6 dB weak.
 _WEIGHTS = {
-    "spectral": 1.0, "mel": 1.0, "mel_100ms": 4.0, "modulation": 1.0, "hnr": 0.1, "prior": 0.005, "ripple": 0.05,
+    "spectral": 1.0, "mel": 0.6, "mel_100ms": 1.6, "modulation": 0.6, "hnr": 0.1, "prior": 0.005, "ripple": 0.05,
     "fooling": 0.05, "matching": 1.0, "judge": 1.0,
 }  # fmt: skip
 _EXPLICIT_NOISE = 0.05
