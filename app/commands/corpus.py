@@ -55,8 +55,12 @@ def import_set(
     """Take the recordings of VocalSet, of EMVD or of a plain FOLDER in, with licence, consent and a split each."""
     from synth.corpus.importers.catalogue import import_recordings  # heavy: only when importing
     from synth.corpus.importers.layouts import TERMS, Terms, guess_set, read_layout
+    from synth.corpus.labels import LABEL_MEANINGS
 
     kind: SetName = guess_set(folder) if set_name == "auto" else _SETS[[*_SETS].index(set_name)]
+    unknown = [label for label in skip_label if label not in LABEL_MEANINGS]
+    if unknown:
+        raise UserError(f"Unknown label {unknown[0]!r}.", remedy=f"Use one of {', '.join(LABEL_MEANINGS)}.")
     layout = read_layout(folder, kind, technique)
     chosen = [found for found in layout.found if found.label not in skip_label]
     known = TERMS.get(kind, Terms("", "", ""))
@@ -92,7 +96,7 @@ def import_set(
 @click.argument("folder", type=_FOLDER)
 @click.option("--voices", type=_FOLDER, multiple=True, help="Folder of voices; may be given several times.")
 @click.option("--simulated-minutes", type=click.FloatRange(min=0.0), default=0.0, help="Minutes of simulated voice.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the first simulated gesture.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first gesture.")
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Processes; 0 works in one.")
 @click.option(
     "--variants",

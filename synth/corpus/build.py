@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ from synth.corpus.cutting import ClipPlan, plan_clips
 from synth.corpus.manifest import ClipRecord, Corpus, Split, recorded_splits
 from synth.corpus.measure import Job, RealJob, RefreshJob, SimulatedJob, run_job
 from synth.corpus.pool import finished, worker_pool
-from synth.corpus.real import Source, read_catalogue
+from synth.corpus.real import Source, read_catalogue, refuse_doubles
 from synth.corpus.survey import Survey, survey_recording
 from synth.corpus.variants import variant_of
 from synth.errors import Cancelled, UserError
@@ -84,9 +85,10 @@ def build_corpus(
     Raises Cancelled when stopped (what is done stays) and UserError when recordings cannot be read or clips failed,
     after all others are done.
     """
-    if simulated_minutes < 0.0 or n_workers < 0 or n_variants < 0:
-        raise UserError("Minutes, workers and variants cannot be negative.", remedy="Give 0 or more.")
+    if min(simulated_minutes, seed, n_workers, n_variants) < 0 or not math.isfinite(simulated_minutes):
+        raise UserError("Minutes, seed, workers and variants cannot be negative or endless.", remedy="Give 0 or more.")
     sources = [*(read_catalogue(voices_dir) if voices_dir is not None else ()), *extra_sources]
+    refuse_doubles(sources)
     known = recorded_splits(out_dir)
     with worker_pool(n_workers) as pool:
         surveyed, failures = survey_all(sources, pool, n_workers)

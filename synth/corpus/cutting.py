@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from synth.corpus.manifest import Split, split_families
+from synth.corpus.manifest import Split, agreed_splits, split_families
 from synth.corpus.real import Source
 from synth.corpus.survey import FRAMES_PER_S, Survey
 from synth.corpus.variants import AS_RECORDED, Variant, tilt
@@ -94,14 +94,14 @@ def plan_clips(
 
     known  (collection, name) -> the split a recording had in an earlier build; what the catalogue records goes before
     """
-    kept: dict[str, Split] = {
-        source.family: (known or {})[source.collection, source.name]
+    recorded = agreed_splits(
+        (source.family, source.name, source.given_split) for source, _ in surveyed if source.given_split is not None
+    )
+    kept = agreed_splits(
+        (source.family, source.name, (known or {})[source.collection, source.name])
         for source, _ in surveyed
-        if (source.collection, source.name) in (known or {})
-    }
-    recorded: dict[str, Split] = {
-        source.family: source.given_split for source, _ in surveyed if source.given_split is not None
-    }
+        if (source.collection, source.name) in (known or {}) and source.family not in recorded
+    )
     split_of = split_families(
         [(source.family, source.group, survey.duration_s) for source, survey in surveyed], kept | recorded
     )

@@ -134,7 +134,10 @@ class Corpus:
         keys = {"format", "revision", "calibration_revision", "clips"} | (set() if is_first else {"recordings_sha256"})
         if set(stored) != keys:
             raise UserError(f"The manifest {path} has unknown or missing keys.", remedy="Build the corpus again.")
-        corpus = cls(folder, (ClipRecord.from_json(values) for values in stored["clips"]))
+        try:
+            corpus = cls(folder, (ClipRecord.from_json(values) for values in stored["clips"]))
+        except (TypeError, ValueError, AttributeError) as fault:
+            raise UserError(f"The manifest {path} is damaged.", remedy="Build the corpus again.") from fault
         if not is_first and stored["recordings_sha256"] != corpus.recordings_sha256():
             raise UserError(f"The splits in {path} are not those it was built with.", remedy="Build the corpus again.")
         return corpus
@@ -222,6 +225,19 @@ def family_of(source: str) -> str:
 def unit_hash(text: str) -> float:
     """A stable number in [0, 1) from `text`; the same on every machine and in every run."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2.0**64
+
+
+def agreed_splits(named: Iterable[tuple[str, str, Split]]) -> dict[str, Split]:
+    """(family, name of a recording, its split) -> split of each family. UserError where one family has two."""
+    first: dict[str, tuple[str, Split]] = {}
+    for family, name, split in named:
+        other, known = first.setdefault(family, (name, split))
+        if known != split:
+            raise UserError(
+                f"{other} and {name} are takes of one source ({family}), but one is for {known} and one for {split}.",
+                remedy="Give both one split in the column split of the catalogue.",
+            )
+    return {family: split for family, (_, split) in first.items()}
 
 
 def split_families(

@@ -7,7 +7,10 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +22,8 @@ from synth.errors import UserError
 
 CATALOGUE_NAME: Final = "catalog.csv"
 AUDIO_SUFFIXES: Final = frozenset({".wav", ".flac", ".aif", ".aiff", ".ogg", ".mp3"})
+# Sound that is not read: whoever has some wants to know.
+_OTHER_SOUND: Final = frozenset({".m4a", ".aac", ".mp4", ".wma", ".opus", ".caf", ".au", ".w64", ".ape", ".wv"})
 ATTRIBUTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "merry-orks": "Merry Orks by Karoryfer Samples",
@@ -77,11 +82,26 @@ def read_catalogue(voices_dir: Path) -> list[Source]:
             f"There is no {CATALOGUE_NAME} in {voices_dir}.", remedy="Import it first: `stridor corpus import`."
         )
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets begin with a byte order mark
             rows = list(csv.DictReader(file))
     except (OSError, ValueError, csv.Error) as fault:
         raise UserError(f"{path} cannot be read: {fault}.", remedy="Save it as CSV in UTF-8.") from fault
-    return [_source(voices_dir, row, f"{path}, line {line}") for line, row in enumerate(rows, start=2)]
+    sources = [_source(voices_dir, row, f"{path}, line {line}") for line, row in enumerate(rows, start=2)]
+    refuse_doubles(sources)
+    return sources
+
+
+def refuse_doubles(sources: Sequence[Source]) -> None:
+    """Raises UserError where a recording is named twice, or two of one collection bear one name."""
+    seen: dict[tuple[str, str], Source] = {}
+    for source in sources:
+        other = seen.setdefault((source.collection, source.name), source)
+        if other is not source:
+            same = other.path == source.path
+            raise UserError(
+                f"{source.path} is named twice." if same else f"{other.path} and {source.path} have one name.",
+                remedy="Name each recording once." if same else "Give their folders collections of their own.",
+            )
 
 
 def _source(voices_dir: Path, row: Mapping[str, str | None], place: str) -> Source:
@@ -106,17 +126,63 @@ def _source(voices_dir: Path, row: Mapping[str, str | None], place: str) -> Sour
 
 def sound_files(folder: Path) -> list[Path]:
     """Every sound file below `folder`, sorted. Raises UserError when there is none."""
+    return list_sounds(folder)[0]
+
+
+def list_sounds(folder: Path) -> tuple[list[Path], list[str]]:
+    """-> (every sound file below `folder`, sorted; one line for each thing that was left out)
+
+    Links are followed, and no folder is read twice. Raises UserError when there is nothing to read.
+    """
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder.", remedy="Name the folder that holds the recordings.")
-    # The Finder's "._name.wav" are not sound.
-    paths = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith("._") and path.is_file()
-    )
+    paths: list[Path] = []
+    said: list[str] = []
+    others: Counter[str] = Counter()
+    seen: set[str] = set()
+
+    def unreadable(fault: OSError) -> None:
+        said.append(f"{_shown(Path(fault.filename), folder)}: cannot be read: {fault.strerror}.")
+
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=unreadable):
+        folders.sort()
+        real = os.path.realpath(place)
+        if real in seen:
+            said.append(f"{_shown(Path(place), folder)}: the same folder as one that was read.")
+            folders.clear()
+            continue
+        seen.add(real)
+        for path in (Path(place, name) for name in names if not name.startswith("._")):  # the Finder's are not sound
+            suffix = path.suffix.lower()
+            if suffix in _OTHER_SOUND:
+                others[suffix] += 1
+            if suffix not in AUDIO_SUFFIXES:
+                continue
+            if not is_writable_name(path.relative_to(folder).as_posix()):
+                said.append(f"{_shown(path, folder)}: its name is no UTF-8, or holds control characters; rename it.")
+            elif not path.is_file():
+                said.append(f"{_shown(path, folder)}: {'a link to nothing' if path.is_symlink() else 'not a file'}.")
+            else:
+                paths.append(path)
+    said = sorted(said) + [
+        f"{count} {'file' if count == 1 else 'files'} ending in {suffix}: convert them to WAV or FLAC."
+        for suffix, count in sorted(others.items())
+    ]
     if not paths:
-        raise UserError(f"There are no sound files in {folder}.", remedy="WAV, FLAC, AIFF, OGG and MP3 are read.")
-    return paths
+        why = f" {said[0]}" if said else ""
+        raise UserError(f"There are no sound files in {folder}.{why}", remedy="WAV, FLAC, AIFF, OGG and MP3 are read.")
+    return sorted(paths), said
+
+
+def is_writable_name(name: str) -> bool:
+    """Whether a name can stand in a catalogue in UTF-8, on one line."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """A name below `folder` that can be printed, whatever bytes it is made of."""
+    name = path.relative_to(folder).as_posix()
+    return name if is_writable_name(name) else name.encode("unicode_escape").decode("ascii")
 
 
 def read_folder(

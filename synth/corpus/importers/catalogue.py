@@ -8,9 +8,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import math
 import os
 import shutil
 import tempfile
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,9 +21,9 @@ from typing import Final, cast
 
 from synth.corpus.clip_file import write_atomically
 from synth.corpus.importers.layouts import Found, Terms
-from synth.corpus.manifest import Split, split_families
+from synth.corpus.manifest import SPLITS, Split, agreed_splits, split_families
 from synth.corpus.pool import finished, worker_pool
-from synth.corpus.real import CATALOGUE_NAME, Source
+from synth.corpus.real import CATALOGUE_NAME, Source, is_writable_name
 from synth.corpus.recording_check import recording_findings
 from synth.corpus.survey import Survey, survey_recording
 from synth.errors import UserError
@@ -90,7 +92,9 @@ def import_recordings(
             _take(entry, outcomes[entry.name].result(), work, into, collection, terms, in_place)
         except UserError as trouble:
             work.refused.append(f"{entry.name}: {trouble.message.removeprefix(f'{entry.path} ')}")
-    _deal_splits(rows, collection)
+        except OSError as fault:
+            work.refused.append(f"{entry.name}: cannot be taken in: {fault.strerror}.")
+    work.warnings += _deal_splits(rows, collection)
     _write_rows(into, header, rows)
     outcome = (work.added, work.changed, work.unchanged, work.refused, work.warnings)
     added, changed, unchanged, refused, warnings = (tuple(sorted(lines)) for lines in outcome)
@@ -103,12 +107,22 @@ def read_rows(folder: Path) -> tuple[list[str], dict[str, Row]]:
     if not path.is_file():
         return list(COLUMNS), {}
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets begin with a byte order mark
             reader = csv.DictReader(file)
-            rows = {row["file"]: {key: value or "" for key, value in row.items() if key} for row in reader}
-    except (OSError, ValueError, KeyError, csv.Error) as fault:
-        raise UserError(f"{path} cannot be read: {fault!r}.", remedy="Mend or remove it.") from fault
+            lines = [{key: value or "" for key, value in row.items() if key} for row in reader]
+    except (OSError, ValueError, csv.Error) as fault:
+        raise UserError(f"{path} cannot be read: {fault}.", remedy="Save it as CSV in UTF-8.") from fault
     header = list(reader.fieldnames or ())
+    if "file" not in header:
+        raise UserError(f"{path} has no column file.", remedy="Mend or remove it.")
+    rows: dict[str, Row] = {}
+    for number, row in enumerate(lines, start=2):
+        if row["file"] in rows:
+            raise UserError(f"{path}, line {number}: {row['file']} is named twice.", remedy="Mend the catalogue.")
+        if row.get("split") and row["split"] not in SPLITS:
+            remedy = f"Use one of {', '.join(SPLITS)}."
+            raise UserError(f"{path}, line {number}: unknown split {row['split']!r}.", remedy=remedy)
+        rows[row["file"]] = row
     return [*header, *(name for name in COLUMNS if name not in header)], rows
 
 
@@ -135,6 +149,12 @@ def _wanted(entry: Found, terms: Terms) -> Row:
 def _is_new(entry: Found, work: _Work, into: Path, collection: str, terms: Terms, in_place: bool) -> bool:
     """False where the catalogue has this very sound already; its line is brought up to date then."""
     name = _target_name(entry, collection, in_place)
+    if not is_writable_name(name):  # the folder's own name, where the file stays in place
+        work.refused.append(f"{entry.name}: the name of its folder cannot be written down in UTF-8.")
+        return False
+    if not in_place and entry.path.resolve().is_relative_to(into.resolve()):
+        work.refused.append(f"{entry.name}: lies in the folder of voices it would be copied to.")
+        return False
     try:
         digest = _file_sha256(entry.path)
     except OSError as fault:
@@ -171,26 +191,40 @@ def _take(entry: Found, survey: Survey, work: _Work, into: Path, collection: str
     }  # fmt: skip
 
 
-def _deal_splits(rows: dict[str, Row], collection: str) -> None:
-    """Record a split for every line of `collection`; those that have one keep it."""
+def _deal_splits(rows: dict[str, Row], collection: str) -> list[str]:
+    """Record a split for every line of `collection`; those that have one keep it. -> what is to be said of it"""
     members = {name: row for name, row in rows.items() if row.get("collection") == collection}
     sources = {
-        name: Source(
-            Path(), name, collection, row["technique"], row["licence"], row["consent"], row["attribution"],
-            row.get("family", ""),
-        )
+        name: Source(Path(), name, collection, row.get("technique", ""), "", "", "", row.get("family", ""))
         for name, row in members.items()
-    }  # fmt: skip
-    known: dict[str, Split] = {
-        sources[name].family: cast("Split", row["split"]) for name, row in members.items() if row.get("split")
     }
+    known = agreed_splits(
+        (sources[name].family, name, cast("Split", row["split"])) for name, row in members.items() if row.get("split")
+    )
     durations = [
-        (source.family, source.group, float(members[name].get("duration_s") or 0.0))
-        for name, source in sorted(sources.items())
-    ]
+        (source.family, source.group, _seconds(members[name])) for name, source in sorted(sources.items())
+    ]  # fmt: skip
     split_of = split_families(durations, known)
+    families: dict[str, set[str]] = defaultdict(set)
     for name, row in members.items():
         row["split"] = split_of[sources[name].family]
+        families[sources[name].label].add(sources[name].family)
+    counts = Counter(source.label for source in sources.values())
+    return [
+        f"{label}: by their names all {counts[label]} recordings are takes of one source, so none is held out. Name "
+        "them apart, or fill in the column family."
+        for label, names in families.items()
+        if len(names) == 1 < counts[label]
+    ]
+
+
+def _seconds(row: Row) -> float:
+    """How long a line of the catalogue says its recording is; 0 where somebody wrote something else there."""
+    try:
+        duration_s = float(row.get("duration_s") or 0.0)
+    except ValueError:
+        return 0.0
+    return duration_s if 0.0 <= duration_s < math.inf else 0.0
 
 
 def _survey(entry: Found) -> Survey:

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Final, Literal
 
 from synth.corpus.labels import EMVD, LABEL_MEANINGS, VOCALSET
-from synth.corpus.real import sound_files
+from synth.corpus.real import list_sounds
 from synth.errors import UserError
 
 SetName = Literal["vocalset", "emvd", "plain"]
 
 EMVD_METADATA: Final = "metadata_files.csv"
 _SINGER_FOLDER: Final = re.compile(r"(female|male)[ _]?(\d+)", re.IGNORECASE)
+_CONTEXTS: Final = frozenset({"arpeggios", "excerpts", "long_tones", "scales"})
 _EMVD_NAME: Final = re.compile(r"singer(?P<singer>\d+)_(?P<rest>.+)", re.IGNORECASE)
 _COPY_ENDING: Final = re.compile(r"(?: ?\(\d+\)| - Copy)$")
 # Recordings the makers of EMVD rank lowest and advise against learning from; an earlier table ranks by letters.
@@ -81,9 +82,14 @@ def guess_set(folder: Path) -> SetName:
         raise UserError(f"{folder} is not a folder.", remedy="Name the folder that holds the recordings.")
     if any(folder.rglob(EMVD_METADATA)):
         return "emvd"
-    full = _vocalset_root(folder)
-    singers = [path for path in full.iterdir() if path.is_dir() and _SINGER_FOLDER.fullmatch(path.name)]
-    return "vocalset" if singers else "plain"
+    # Somebody's own "male1" must not go in under the terms of VocalSet: its singers have folders of contexts.
+    is_vocalset = any(
+        path.name.lower() in _CONTEXTS
+        for singer in _vocalset_root(folder).iterdir()
+        if singer.is_dir() and _SINGER_FOLDER.fullmatch(singer.name)
+        for path in singer.iterdir()
+    )
+    return "vocalset" if is_vocalset else "plain"
 
 
 def read_layout(folder: Path, set_name: SetName, technique: str = "") -> Layout:
@@ -104,8 +110,9 @@ def read_vocalset(folder: Path) -> Layout:
     is the folder's: some file names lack it.
     """
     root = _vocalset_root(folder)
-    found, passed_over = [], []
-    for path in sound_files(root):
+    paths, passed_over = list_sounds(root)
+    found: list[Found] = []
+    for path in paths:
         parts = path.relative_to(root).parts
         singer = next((part.lower() for part in parts if _SINGER_FOLDER.fullmatch(part)), "")
         label = _known_label(parts[:-1], VOCALSET) or _label_within(path.stem, VOCALSET)
@@ -124,8 +131,9 @@ def read_emvd(folder: Path) -> Layout:
     Recordings that the makers rank lowest, and those that are no technique, are passed over.
     """
     rows = _emvd_rows(folder)
-    found, passed_over = [], []
-    for path in sound_files(folder):
+    paths, passed_over = list_sounds(folder)
+    found: list[Found] = []
+    for path in paths:
         name = path.relative_to(folder).as_posix()
         row = rows.get(path.stem.lower(), {})
         label = _known_label((row.get("technique", ""),), EMVD) or _known_label(_emvd_words(path, folder), EMVD)
@@ -145,8 +153,9 @@ def read_plain(folder: Path, technique: str = "") -> Layout:
     label = _normal(technique)
     if technique and label not in LABEL_MEANINGS:
         raise UserError(f"Unknown technique {technique!r}.", remedy=f"Use one of {', '.join(LABEL_MEANINGS)}.")
-    found, passed_over = [], []
-    for path in sound_files(folder):
+    paths, passed_over = list_sounds(folder)
+    found: list[Found] = []
+    for path in paths:
         relative = path.relative_to(folder)
         told = _known_label(relative.parts[:-1], LABEL_MEANINGS) or label
         if told:

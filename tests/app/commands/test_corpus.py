@@ -54,6 +54,14 @@ def test_a_plain_folder_needs_words_of_its_own(tmp_path: Path, stridor: Program)
     assert (tmp_path / "voices" / "takes" / "a.wav").is_file()
 
 
+def test_a_label_nobody_knows_cannot_be_skipped(tmp_path: Path, stridor: Program) -> None:
+    words = ("corpus", "import", vocalset(tmp_path / "set"), "--into", tmp_path / "voices", "--skip-label", "lip-trill")
+    ran = stridor(*words)
+    assert ran.status == 2
+    assert "Unknown label 'lip-trill'" in ran.err
+    assert not (tmp_path / "voices").exists()
+
+
 def test_a_folder_without_anything_usable_fails(tmp_path: Path, stridor: Program) -> None:
     folder = tmp_path / "takes"
     write(folder / "a.wav", voice(1.5) * 0.0)

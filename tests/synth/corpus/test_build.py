@@ -17,6 +17,7 @@ from synth.corpus.clip_file import Clip, audio_sha256, read_arrays, read_made_wi
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import MANIFEST_NAME, ClipRecord, Corpus
 from synth.corpus.measure import MADE_WITH, SimulatedJob
+from synth.corpus.real import read_catalogue
 from synth.corpus.simulator import simulate_random
 from synth.corpus.survey import band_power, bandwidth_hz
 from synth.errors import Cancelled, UserError
@@ -191,8 +192,21 @@ def test_techniques_take_turns_and_seeds_count_up() -> None:
 def test_nothing_to_build_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing to build"):
         build_corpus(tmp_path, None, 0.0)
-    with pytest.raises(UserError, match="negative"):
-        build_corpus(tmp_path, None, -1.0)
+    for minutes, seed in ((-1.0, 0), (float("inf"), 0), (1.0, -1)):
+        with pytest.raises(UserError, match="negative or endless"):
+            build_corpus(tmp_path, None, minutes, seed)
+
+
+def test_a_recording_named_twice_is_said_before_anything_is_done(
+    built: tuple[Path, Path, list[BuildProgress]], tmp_path: Path
+) -> None:
+    voices, _, _ = built
+    with pytest.raises(UserError, match=r"note_1\.flac is named twice"):
+        build_corpus(tmp_path / "out", voices, 0.0, n_workers=0, extra_sources=read_catalogue(voices))
+    others = [dataclasses.replace(source, folder=tmp_path) for source in read_catalogue(voices)]
+    with pytest.raises(UserError, match="have one name"):
+        build_corpus(tmp_path / "out", voices, 0.0, n_workers=0, extra_sources=others)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_reports_trouble_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ from synth.corpus.manifest import (
     MANIFEST_NAME,
     ClipRecord,
     Corpus,
+    agreed_splits,
     clip_path,
     family_of,
     recorded_splits,
@@ -92,6 +93,21 @@ def test_pickled_arrays_are_never_read(tmp_path: Path) -> None:
         corpus.load(corpus.records[0])
 
 
+def test_what_is_no_clip_is_refused(tmp_path: Path) -> None:
+    """An array instead of an archive, an archive without sound, and words."""
+    corpus = stored_corpus(tmp_path)
+    path = corpus.path(corpus.records[0])
+    for spoil in (
+        lambda file: np.save(file, np.zeros(3)),
+        lambda file: np.savez(file, record=np.frombuffer(b"{}", np.uint8)),
+        lambda file: file.write(b"clip"),
+    ):
+        with path.open("wb") as file:
+            spoil(file)
+        with pytest.raises(UserError, match="cannot be read"):
+            corpus.load(corpus.records[0])
+
+
 def _with(values: dict[str, object], **changes: object) -> dict[str, object]:
     return values | changes
 
@@ -109,9 +125,16 @@ def _with(values: dict[str, object], **changes: object) -> dict[str, object]:
         lambda stored: _with(stored, clips=[stored["clips"][0] | {"technique": {"yodel": 1.0}}]),
         lambda stored: _with(stored, clips=[stored["clips"][0] | {"split": "holdout"}]),
         lambda stored: [stored],
+        lambda stored: _with(stored, clips=None),
+        lambda stored: _with(stored, clips=["clip-1"]),
+        lambda stored: _with(stored, clips=[stored["clips"][0] | {"id": 1}]),
+        lambda stored: _with(stored, clips=[stored["clips"][0] | {"technique": ["growl"]}]),
     ],
-    ids=["extra", "format", "revision", "unknown key", "missing key", "twice", "path", "technique", "split", "list"],
-)
+    ids=[
+        "extra", "format", "revision", "unknown key", "missing key", "twice", "path", "technique", "split", "list",
+        "no clips", "words", "number", "no weights",
+    ],
+)  # fmt: skip
 def test_spoilt_manifests_are_refused(tmp_path: Path, spoil) -> None:
     stored_corpus(tmp_path)
     path = tmp_path / MANIFEST_NAME
@@ -177,6 +200,14 @@ def test_each_label_is_shared_out_by_duration() -> None:
 
 def test_a_label_with_one_family_stays_in_training() -> None:
     assert split_families([("x", "inhale", 0.5), ("x", "inhale", 0.4)]) == {"x": "train"}
+
+
+def test_a_family_in_two_splits_is_refused_and_not_moved() -> None:
+    assert agreed_splits([("a", "a-1", "test"), ("a", "a-2", "test"), ("b", "b-1", "train")]) == {
+        "a": "test", "b": "train",
+    }  # fmt: skip
+    with pytest.raises(UserError, match="a-1 and a-2 are takes of one source"):
+        agreed_splits([("a", "a-1", "test"), ("a", "a-2", "train")])
 
 
 def test_families_that_are_known_never_move() -> None:

@@ -23,8 +23,8 @@ def recordings(folder: Path, first: int, end: int, technique: str = "growl") -> 
     return folder
 
 
-def take(folder: Path, into: Path, terms: Terms = TERMS, **options: bool) -> Imported:
-    return import_recordings(read_plain(folder).found, into, "mine", terms, n_workers=0, **options)
+def take(folder: Path, into: Path, terms: Terms = TERMS, *, in_place: bool = False) -> Imported:
+    return import_recordings(read_plain(folder).found, into, "mine", terms, in_place=in_place, n_workers=0)
 
 
 def splits(into: Path) -> dict[str, str]:
