@@ -7,8 +7,11 @@ import multiprocessing
 import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Final, TypeVar
+
+from synth.errors import UserError
 
 _THREAD_VARIABLES: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PENDING_PER_WORKER: Final = 4
@@ -30,7 +33,10 @@ def worker_pool(n_workers: int) -> Iterator[Executor | None]:
 def finished(
     work: Callable[[_Task], _Answer], tasks: Iterable[_Task], pool: Executor | None, n_workers: int
 ) -> Generator[tuple[_Task, Future[_Answer]], None, None]:
-    """Each task with its finished future, in the order they finish. Closing it early drops what has not begun."""
+    """Each task with its finished future, in the order they finish. Closing it early drops what has not begun.
+
+    Raises UserError when a process was killed, as it is where memory runs out: no task can be trusted to it then.
+    """
     if pool is None:
         for task in tasks:
             outcome: Future[_Answer] = Future()
@@ -40,11 +46,25 @@ def finished(
                 outcome.set_exception(fault)
             yield task, outcome
         return
+    try:
+        yield from _finished_by_workers(work, tasks, pool, n_workers)
+    except BrokenProcessPool as fault:
+        raise UserError(
+            "A worker process was ended before its work was done; memory may have run out.",
+            remedy="Use fewer workers and start again: what is done is kept.",
+        ) from fault
+
+
+def _finished_by_workers(
+    work: Callable[[_Task], _Answer], tasks: Iterable[_Task], pool: Executor, n_workers: int
+) -> Generator[tuple[_Task, Future[_Answer]], None, None]:
     waiting = iter(tasks)
     pending = {pool.submit(work, task): task for task in islice(waiting, n_workers * _PENDING_PER_WORKER)}
     try:
         while pending:
             for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                if isinstance(fault := future.exception(), BrokenProcessPool):
+                    raise fault
                 yield pending.pop(future), future
                 for task in islice(waiting, 1):
                     pending[pool.submit(work, task)] = task
