@@ -34,6 +34,7 @@ BEST_FILE = "best.safetensors"
 VALIDATION = "validation"  # the figure of a task's validate() that chooses the best checkpoint: lower is better
 _SMALLEST_RATE = 0.02
 _SILENCE_S = 15.0
+_ALL_DONE = 1.0 - 1e-6  # a share that was averaged over processes in single precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,8 @@ def train(
         while not run.is_over():
             processes.propose(stop=run.out_of_time() or signalled() or should_stop(), done=run.done())
             if processes.stop:
-                run.stopped = not run.out_of_time()
+                # By the first process's clock, as the end was: all must agree on whether a further stage begins.
+                run.stopped = processes.done < _ALL_DONE
                 break
             run.advance(next(batches))
         run.finish()

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from synth.errors import UserError
 from synth.train.checkpoint import load_average
 from synth.train.loop import Batch, LoopConfig, train
+from synth.train.processes import Processes
 from synth.train.run_log import read_log
 
 
@@ -241,6 +242,20 @@ def test_a_signal_ends_it_after_the_step_with_a_checkpoint(tmp_path: Path) -> No
     assert signal.getsignal(signal.SIGTERM) is before
     torch.manual_seed(0)
     assert train(Interrupted(), make_batch, config(7), tmp_path)[1].steps == 7
+
+
+@pytest.mark.parametrize(("done", "stopped"), [(1.0, False), (0.4, True)])
+def test_all_processes_agree_on_why_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: float, stopped: bool
+) -> None:
+    """The first process's clock counts, not one's own: else one would begin a further stage and wait for the others."""
+
+    class ToldToStop(Processes):
+        def propose(self, **_own: object) -> None:
+            self.stop, self.done = True, done
+
+    monkeypatch.setattr("synth.train.loop.join_processes", ToldToStop)
+    assert train(new_task(), make_batch, config(10), tmp_path)[1].stopped is stopped
 
 
 @pytest.mark.gpu
