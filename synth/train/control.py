@@ -34,7 +34,7 @@ from synth.train.conditions import LANES, condition_tensor
 from synth.train.descent import Batch, resolve_device
 from synth.train.diffusion import Statistics, make_batch
 from synth.train.distill import DistillTask, Teacher, draw
-from synth.train.hearing import EDGE_FRAMES, HEARD_LANES, LANE_SCALE, Hearing, LaneReader
+from synth.train.hearing import EDGE_FRAMES, HEARD_LANES, LANE_SCALE, Heard, Hearing, LaneReader
 from synth.train.latents import LatentStore
 from synth.train.loop import generator_of
 
@@ -46,6 +46,7 @@ _MOVED_CHANCE = 0.6
 _CONSTANT, _RAMP = 0.6, 0.25  # else a step
 _READER_RATE, _STUDENT_RATE = 1e-3, 1.5e-4
 _READER_BATCH, _CONTROL_BATCH = 128, 48
+_LEAST_KEPT = 8  # windows a round that the reader is judged by
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +193,18 @@ class ControlRun:
         return requests, drawn, self.hearing.lanes(drawn * self._std + self._mean, requests.f0_hz)
 
     def report(self, requests: Requests, measured: Tensor) -> dict[str, dict[str, float]]:
-        """Slope, correlation and mean absolute error of every lane, over stretches of a fifth of a second."""
+        """Slope, correlation and mean absolute error of every lane, over stretches of a fifth of a second.
+
+        A lane that the ears could measure nowhere is left out.
+        """
         figures = {}
         good = requests.wanted[..., None] * torch.isfinite(measured)
         asked, heard = pooled(requests.lanes, good), pooled(torch.nan_to_num(measured), good)
         for index, name in enumerate(HEARD_LANES):
             x, y = asked[..., index].flatten(), heard[..., index].flatten()
             both = torch.isfinite(x) & torch.isfinite(y)
+            if not both.any():
+                continue
             x, y = x[both].double().cpu().numpy(), y[both].double().cpu().numpy()
             deviation = (x - x.mean()) * (y - y.mean())
             slope = deviation.mean() / max(x.var(), 1e-9)
@@ -207,42 +213,43 @@ class ControlRun:
             figures[name] = {"slope": float(slope), "correlation": float(correlation), "error": error}
         return figures
 
-    def teach_reader(self, drawn: Tensor, f0_hz: Tensor, measured: Tensor, n_steps: int) -> dict[str, float]:
+    def teach_reader(self, heard: Heard, kept: Heard, n_steps: int) -> dict[str, float]:
         """Fit the reader to what the ears said of drawn latents -> share of variance it explains, lane by lane.
 
-        A tenth is kept apart for that figure; lanes it cannot read are weighted down when the network is moved.
+        kept   windows that the reader never learns from, for that figure. Lanes it cannot read, or that could not be
+               measured there, are weighted down when the network is moved
         """
-        n_kept = max(len(drawn) // 10, 8)
-        self.reader.train()
+        self.reader.train().requires_grad_(True)
         for step in range(n_steps):
             rate = min(1.0, (step + 1) / 50) * (1.0 - 0.9 * step / n_steps) * _READER_RATE
             for group in self.reader_optimizer.param_groups:
                 group["lr"] = rate
-            rows = torch.from_numpy(self.rng.integers(n_kept, len(drawn), _READER_BATCH)).to(self.device)
-            noisy = drawn[rows] + 0.02 * torch.randn_like(drawn[rows])
+            rows = torch.from_numpy(self.rng.integers(0, len(heard.latents), _READER_BATCH)).to(self.device)
+            noisy = heard.latents[rows] + 0.02 * torch.randn_like(heard.latents[rows])
             with torch.autocast(self.device.type, torch.bfloat16):
-                read = self.reader(noisy, f0_hz[rows]).float()
-            loss = masked_distance(read, measured[rows], torch.ones_like(self.lane_weight))
+                read = self.reader(noisy, heard.f0_hz[rows]).float()
+            loss = masked_distance(read, heard.lanes[rows], torch.ones_like(self.lane_weight))
             self.reader_optimizer.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(self.reader.parameters(), 1.0)
             self.reader_optimizer.step()
-        self.reader.eval()
+        self.reader.eval().requires_grad_(False)
         explained = {}
         with torch.no_grad():
-            good = torch.isfinite(measured[:n_kept]).float()
-            read = pooled(self.reader(drawn[:n_kept], f0_hz[:n_kept]).float(), good)
-            heard = pooled(torch.nan_to_num(measured[:n_kept]), good)
+            good = torch.isfinite(kept.lanes).float()
+            read = pooled(self.reader(kept.latents, kept.f0_hz).float(), good)
+            wanted = pooled(torch.nan_to_num(kept.lanes), good)
         for index, name in enumerate(HEARD_LANES):
-            y, x = heard[..., index], read[..., index]
+            y, x = wanted[..., index], read[..., index]
             both = torch.isfinite(y) & torch.isfinite(x)
-            residual = (y - x)[both].var() / y[both].var().clamp(min=1e-6)
+            # Of fewer than two there is no variance: NaN in a lane's weight would spoil the whole network.
+            residual = (y - x)[both].var() / y[both].var().clamp(min=1e-6) if both.sum() > 1 else 1.0
             explained[name] = float(1.0 - residual)
             self.lane_weight[index] = max(explained[name], 0.0) ** 2
         return explained
 
     def move_network(self, n_steps: int, warm_steps: int = 20) -> dict[str, float]:
-        """Move the network for `n_steps` steps -> mean losses."""
+        """Move the network for `n_steps` steps -> mean losses. UserError when it diverges."""
         self.task.train()
         control_sum = torch.zeros((), device=self.device)
         keep_sum = torch.zeros((), device=self.device)
@@ -258,13 +265,15 @@ class ControlRun:
                 drawn = draw(self.task.student, requests.condition, noise, int(self.rng.choice(_NUMBERS_OF_STEPS)))
                 read = self.reader(drawn, requests.f0_hz).float()
             wanted = requests.wanted[..., None]
-            control = masked_distance(
-                pooled(read, wanted), pooled(requests.lanes, wanted), self.lane_weight
-            )
+            control = masked_distance(pooled(read, wanted), pooled(requests.lanes, wanted), self.lane_weight)
             kept, _ = self.task(self._corpus_batch())
             self.optimizer.zero_grad(set_to_none=True)
             (self.weight * control + kept).backward()
-            nn.utils.clip_grad_norm_(self.task.student.parameters(), 1.0)
+            if not torch.isfinite(nn.utils.clip_grad_norm_(self.task.student.parameters(), 1.0)):
+                raise UserError(
+                    "The refinement diverged: a gradient is not finite.",
+                    remedy="The weights of the last round are in the run folder; go on with a lower --weight.",
+                )
             self.optimizer.step()
             control_sum += control.detach()
             keep_sum += kept.detach()
@@ -298,6 +307,8 @@ def refine(
     Each round leaves its weights in `run_dir`/round-N and its figures in control.json; the last round's weights are in
     `run_dir` itself. A run that was stopped goes on after its last finished round.
     """
+    if n_windows < 2 * _LEAST_KEPT:
+        raise UserError(f"{n_windows} windows are too few to learn from.", remedy=f"Take {2 * _LEAST_KEPT} or more.")
     place = resolve_device(device)
     teacher, stored = load_denoiser(weights_dir / DENOISER_FILE)
     rounds = _finished_rounds(run_dir)
@@ -312,7 +323,7 @@ def refine(
         weight=weight, batch_size=batch_size, seed=seed + len(rounds),
     )  # fmt: skip
     started_s = time.monotonic() - (float(rounds[-1]["seconds"]) if rounds else 0.0)
-    heard: list[tuple[Tensor, Tensor, Tensor]] = []
+    heard: list[Heard] = []
     try:
         while True:
             requests, drawn, measured = run.listen(n_windows, (4, 2, 8, 1)[len(rounds) % 4])
@@ -321,9 +332,9 @@ def refine(
             log.info("round %d: %s", len(rounds) - 1, json.dumps(figures))
             if len(rounds) > 1 and time.monotonic() - started_s > minutes * 60:
                 break
-            heard = [*heard[-2:], (drawn, requests.f0_hz, measured)]
-            joined = [torch.cat(parts) for parts in zip(*heard, strict=True)]
-            explained = run.teach_reader(joined[0], joined[1], joined[2], reader_steps)
+            kept, learnt = Heard(drawn, requests.f0_hz, measured).split(max(n_windows // 10, _LEAST_KEPT))
+            heard = [*heard[-2:], learnt]
+            explained = run.teach_reader(Heard.joined(heard), kept, reader_steps)
             losses = run.move_network(network_steps)
             rounds[-1] |= {"reader_explains": explained} | losses | {"seconds": time.monotonic() - started_s}
             log.info("reader explains %s; %s", json.dumps(explained), json.dumps(losses))

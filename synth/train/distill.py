@@ -224,7 +224,8 @@ def distill(
 ) -> tuple[Denoiser, dict[str, LoopReport]]:
     """Distil the denoiser in `weights_dir` (beside its codec); leaves denoiser.safetensors in `run_dir`.
 
-    Each stage has a folder of its own there, is resumed, and skipped when it is done.
+    Each stage has a folder of its own there, is resumed, and skipped when it is done. A stage that was stopped is the
+    last one: no other may learn from it before it has ended.
     """
     place = resolve_device(device)
     model, stored = load_denoiser(weights_dir / DENOISER_FILE)
@@ -250,6 +251,8 @@ def distill(
         model, name = averaged.student, f"{n_steps} steps" if n_steps else "guidance"
         reports[name] = report
         log.info("%s: %s", name, report)
+        if report.stopped:
+            break
         known += (n_steps,) if n_steps else ()
         # The guided teacher goes on teaching the first halving: only its slopes are sure.
         if n_steps:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ LANE_SCALE: dict[str, float] = {name: 20.0 if name == "loudness" else 1.0 for na
 # The ears and the decoder's filters need this much sound around a frame.
 EDGE_FRAMES = 12
 _DECODE_BATCH = 128
+_HELD_WINDOWS = 512  # whose sound is in memory at once, 1.4 MB each
 
 
 def source_of(latents: Float32Array, f0_hz: Float32Array, seed: int) -> Float32Array:
@@ -43,24 +44,46 @@ def lanes_of(audio: Float32Array) -> Float32Array:
     return np.stack([lanes[name] / LANE_SCALE[name] for name in HEARD_LANES], axis=-1).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Windows that were listened to: scaled latents [n, T, C], f0_hz [n, T], scaled lanes [n, T, HEARD_LANES]."""
+
+    latents: Tensor
+    f0_hz: Tensor
+    lanes: Tensor
+
+    def split(self, n: int) -> tuple[Heard, Heard]:
+        """The first `n`, and the others."""
+        parts = (self.latents, self.f0_hz, self.lanes)
+        return Heard(*(part[:n] for part in parts)), Heard(*(part[n:] for part in parts))
+
+    @classmethod
+    def joined(cls, several: Sequence[Heard]) -> Heard:
+        """One after the other."""
+        return cls(*(torch.cat(parts) for parts in zip(*((h.latents, h.f0_hz, h.lanes) for h in several), strict=True)))
+
+
 @dataclass
 class Hearing:
     """A frozen codec on its device, and processes that make excitations and measure sound."""
 
     codec: Codec
-    pool: ProcessPoolExecutor
+    pool: Executor
 
     @classmethod
     def start(cls, codec: Codec, n_workers: int) -> Hearing:
-        """Processes are started at once and kept; a forked child of a process with a GPU is not safe to use."""
+        """Processes are kept once they are needed; a forked child of a process with a GPU is not safe to use."""
         return cls(codec, ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn")))
 
     def lanes(self, latents: Tensor, f0_hz: Tensor) -> Tensor:
         """Raw latents [N, T, C] and F0 [N, T] -> measured lanes [N, T, lanes], scaled; NaN near the edges."""
-        raw, pitch = latents.float().cpu().numpy(), f0_hz.float().cpu().numpy()
-        sources = self.pool.map(source_of, raw, pitch, range(len(raw)), chunksize=8)
-        heard = self.pool.map(lanes_of, self._audio(latents, f0_hz, sources), chunksize=8)
-        measured = torch.from_numpy(np.stack(list(heard)))
+        heard: list[Float32Array] = []
+        for first in range(0, len(latents), _HELD_WINDOWS):
+            rows = slice(first, first + _HELD_WINDOWS)
+            raw, pitch = latents[rows].float().cpu().numpy(), f0_hz[rows].float().cpu().numpy()
+            sources = self.pool.map(source_of, raw, pitch, range(first, first + len(raw)), chunksize=8)
+            heard += self.pool.map(lanes_of, self._audio(latents[rows], f0_hz[rows], sources), chunksize=8)
+        measured = torch.from_numpy(np.stack(heard))
         measured[:, :EDGE_FRAMES] = torch.nan
         measured[:, -EDGE_FRAMES:] = torch.nan
         return measured.to(latents.device)

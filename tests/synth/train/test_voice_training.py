@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from synth.codec.weights import save_weights
 from synth.corpus import manifest
@@ -18,12 +24,12 @@ from synth.corpus.manifest import Corpus
 from synth.diffusion.solvers import cosine_sigmas
 from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.engine import CODEC_FILE, DENOISER_FILE, Engine, load_denoiser
-from synth.train.control import masked_distance, pooled, random_requests, refine
+from synth.train.control import ControlRun, masked_distance, pooled, random_requests, refine
 from synth.train.diffusion import Statistics, draw_context, make_batch, train_diffusion
 from synth.train.distill import DistillConfig, DistillTask, Teacher, clean_estimate, ddim_step, distill, draw
-from synth.train.hearing import EDGE_FRAMES, HEARD_LANES
+from synth.train.hearing import EDGE_FRAMES, HEARD_LANES, Heard, Hearing
 from synth.train.latents import LatentStore, encode
-from synth.train.loop import LoopConfig
+from synth.train.loop import LoopConfig, train
 from tests.tiny_weights import TINY_CODEC, TINY_DENOISER, Codec
 
 
@@ -156,12 +162,30 @@ def test_the_whole_distillation_leaves_an_engine(corpus: Corpus, trained: Path, 
             assert torch.isfinite(draw(model, condition, noise, n_steps)).all()
 
 
-def test_refinement_hears_itself_and_leaves_figures(corpus: Corpus, trained: Path, tmp_path: Path) -> None:
-    refine(
-        corpus.folder, trained, tmp_path, minutes=0.01, device="cpu", n_workers=1, n_windows=12,
-        network_steps=2, reader_steps=4, batch_size=4,
-    )  # fmt: skip
-    rounds = json.loads((tmp_path / "control.json").read_text())
+def test_a_stopped_distillation_begins_no_further_stage(
+    corpus: Corpus, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped_at_eight(task: DistillTask, batch: Any, loop: LoopConfig, run_dir: Path) -> Any:
+        return train(task, batch, loop, run_dir, should_stop=lambda: run_dir.name == "steps-8")
+
+    monkeypatch.setattr("synth.train.distill.train", stopped_at_eight)
+    config = DistillConfig(dict.fromkeys((8, 4, 2, 1), 1.0), 0.005, batch_size=4)
+    _, reports = distill(corpus.folder, trained, tmp_path, config, "cpu")
+    assert [(name, report.stopped) for name, report in reports.items()] == [("guidance", False), ("8 steps", True)]
+    assert load_denoiser(tmp_path / DENOISER_FILE)[1]["distilled"]["numbers_of_steps"] == []
+
+
+def test_refinement_hears_itself_and_leaves_figures(
+    corpus: Corpus, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refined() -> list[dict[str, Any]]:
+        refine(
+            corpus.folder, trained, tmp_path, minutes=0.01, device="cpu", n_workers=1, n_windows=16,
+            network_steps=2, reader_steps=4, batch_size=4,
+        )  # fmt: skip
+        return json.loads((tmp_path / "control.json").read_text())
+
+    rounds = refined()
     assert ["reader_explains" in one for one in rounds] == [True, False]
     assert set(rounds[0]["lanes"]) == set(HEARD_LANES)
     assert np.isfinite([figures["error"] for figures in rounds[0]["lanes"].values()]).all()
@@ -169,14 +193,61 @@ def test_refinement_hears_itself_and_leaves_figures(corpus: Corpus, trained: Pat
     moved = [float((a - b).abs().max()) for a, b in zip(before.parameters(), after.parameters(), strict=True)]
     assert max(moved) > 0.0
     # A second call finds the time over: it keeps the round that is done, and listens once more.
-    refine(
-        corpus.folder, trained, tmp_path, minutes=0.01, device="cpu", n_workers=1, n_windows=12,
-        network_steps=2, reader_steps=4, batch_size=4,
-    )  # fmt: skip
-    again = json.loads((tmp_path / "control.json").read_text())
+    monkeypatch.setattr(Hearing, "start", lambda codec, n_workers: Hearing(codec, ThreadPoolExecutor(n_workers)))
+    again = refined()
     assert again[0] == rounds[0]
     assert [one["round"] for one in again] == [0, 1]
     assert "reader_explains" not in again[1]
+
+
+def _heard(seed: int, n: int) -> Heard:
+    random = torch.Generator().manual_seed(seed)
+    latents = torch.randn((n, 112, TINY_DENOISER.latent_dim), generator=random)
+    return Heard(latents, torch.full((n, 112), 200.0), torch.rand((n, 112, len(HEARD_LANES)), generator=random))
+
+
+def test_the_reader_is_judged_by_windows_it_never_learnt_from(
+    corpus: Corpus, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[set[bytes]] = []
+    learnt: set[bytes] = set()
+
+    def listen(run: ControlRun, n: int, n_steps: int) -> tuple[Any, Tensor, Tensor]:
+        requests = random_requests(run.statistics, torch.Generator().manual_seed(0), n)
+        heard = _heard(len(judged), n)
+        return replace(requests, f0_hz=heard.f0_hz), heard.latents, heard.lanes
+
+    def teach(_run: ControlRun, heard: Heard, kept: Heard, _n_steps: int) -> dict[str, float]:
+        learnt.update(window.numpy().tobytes() for window in heard.latents)
+        judged.append({window.numpy().tobytes() for window in kept.latents})
+        return {}
+
+    clock = itertools.count()
+    monkeypatch.setattr("synth.train.control.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(ControlRun, "listen", listen)
+    monkeypatch.setattr(ControlRun, "teach_reader", teach)
+    monkeypatch.setattr(ControlRun, "move_network", lambda _run, _n_steps: {})
+    refine(corpus.folder, trained, tmp_path, minutes=0.25, device="cpu", n_windows=20)
+    assert len(judged) >= 3
+    assert all(len(kept) == 8 for kept in judged)
+    assert not learnt & set().union(*judged)
+
+
+def test_a_lane_that_could_not_be_measured_moves_nothing(latents: LatentStore, trained: Path) -> None:
+    model, stored = load_denoiser(trained / DENOISER_FILE)
+    hearing = Hearing(Codec(TINY_CODEC), ThreadPoolExecutor(1))
+    statistics = Statistics.from_config(stored)
+    run = ControlRun(model, model, statistics, latents, hearing, weight=0.3, batch_size=2, seed=0)
+    heard = _heard(0, 12)
+    silent = HEARD_LANES.index("fry")
+    heard.lanes[..., silent] = torch.nan
+    kept, learnt = heard.split(4)
+    explained = run.teach_reader(learnt, kept, 1)
+    assert explained["fry"] == 0.0
+    assert np.isfinite(list(explained.values())).all()
+    assert float(run.lane_weight[silent]) == 0.0
+    requests = random_requests(statistics, torch.Generator().manual_seed(0), 12)
+    assert "fry" not in run.report(requests, heard.lanes)
 
 
 def test_requests_stay_in_range_and_count_where_somebody_sings(trained: Path) -> None:
