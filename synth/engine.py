@@ -28,7 +28,7 @@ from synth.diffusion.first_unet import first_denoiser
 from synth.diffusion.sampler import SamplingPlan, sample_window
 from synth.diffusion.solvers import never
 from synth.diffusion.unet import Denoiser, DenoiserConfig
-from synth.errors import UserError
+from synth.errors import UserError, is_out_of_memory
 from synth.spec.audio import (
     CELL_FRAMES,
     CONTEXT_FRAMES,
@@ -221,7 +221,9 @@ class Engine:
         """`work`, on the processor for good once the GPU has no memory for it. UserError when no memory is left."""
         try:
             return work()
-        except torch.OutOfMemoryError as fault:
+        except (MemoryError, RuntimeError) as fault:
+            if not is_out_of_memory(fault):
+                raise
             if self.device.type == "cpu":
                 raise UserError("There is not enough memory to sing this.", remedy="Close other programs.") from fault
         # Outside the handler: the fault's traceback holds on to the tensors that filled the memory.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from synth.errors import UserError
+from synth.errors import UserError, is_out_of_memory
 from synth.train.processes import Processes, join_processes
 
 log = logging.getLogger(__name__)
@@ -25,8 +25,6 @@ Batch = dict[str, Tensor]
 Figures = Mapping[str, float | Tensor]
 Task = TypeVar("Task", bound=nn.Module)
 _SMOOTHING = 0.02
-# What allocators say that do not raise torch.OutOfMemoryError: cuBLAS, cuDNN, the CPU.
-_MEMORY_WORDS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +231,6 @@ class Descent(Generic[Task]):
         """Whether every weight is a number. Waits for the device."""
         norms = [parameter.detach().float().abs().max() for parameter in self.task.parameters() if parameter.numel()]
         return bool(torch.isfinite(torch.stack(norms)).all()) if norms else True
-
-
-def is_out_of_memory(fault: BaseException) -> bool:
-    """Whether an allocator refused."""
-    return isinstance(fault, torch.OutOfMemoryError) or any(words in str(fault) for words in _MEMORY_WORDS)
 
 
 def _parameter_groups(task: nn.Module, settings: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -120,9 +120,15 @@ def test_a_full_gpu_is_left_for_the_processor_and_said_so(
     assert Renderer(engine, cache).render(RenderRequest(_passage(), {}), again).cells_from_cache == 0
 
 
-def test_a_full_processor_is_one_clear_line(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "refusal",
+    [RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), MemoryError()],
+)
+def test_a_full_processor_is_one_clear_line(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
     def full(*_arguments: Any) -> np.ndarray:
-        raise torch.OutOfMemoryError("can't allocate memory")
+        raise refusal
 
     monkeypatch.setattr("synth.engine.sample_window", full)
     clip = Clip(tmp_path, n_samples_of(_passage().duration_s), 0)
