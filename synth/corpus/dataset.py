@@ -24,10 +24,10 @@ from synth.spec import HOP_SAMPLES, TECHNIQUES, Float32Array, lane, n_frames_for
 N_MEL_BANDS: Final = 64
 C0_PER_DB: Final = math.sqrt(N_MEL_BANDS) * math.log(10.0) / 10.0
 AUGMENT_RANGE_DB: Final = 6.0
-_PEAK_LIMIT: Final = 0.99
+PEAK_LIMIT: Final = 0.99
 # Levels in dB re full scale, which move with the gain; everything else is a ratio or a frequency.
-_LEVEL_KEYS: Final = ("lane.loudness", "true.loudness", "phys.loudness_db", "phys.aperiodic_db")
-_FLOOR_DB: Final = -85.0
+LEVEL_KEYS: Final = ("lane.loudness", "true.loudness", "phys.loudness_db", "phys.aperiodic_db")
+FLOOR_DB: Final = -85.0
 _SILENCE_SAMPLES: Final = 60 * HOP_SAMPLES
 
 
@@ -120,7 +120,7 @@ class ClipStore:
             result[name] = values if values.dtype == np.bool_ else values.astype(np.float32)
         self._silence_outside(result, inside)
         peak = np.maximum(np.abs(audio).max(axis=1, initial=0.0), 1e-6)
-        headroom_db = np.maximum(20.0 * np.log10(_PEAK_LIMIT / peak), 0.0)
+        headroom_db = np.maximum(20.0 * np.log10(PEAK_LIMIT / peak), 0.0)
         applied_db = np.minimum(gains_db, headroom_db).astype(np.float32)
         _apply_gain(result, applied_db)
         return result | {
@@ -197,10 +197,10 @@ def _silence_features() -> dict[str, Any]:
 
 def _apply_gain(result: Mapping[str, NDArray[Any]], gains_db: Float32Array) -> None:
     """Move levels as the audio's gain will; frames at the floor of the ears stay there. In place."""
-    sounding = result["phys.loudness_db"] > _FLOOR_DB
+    sounding = result["phys.loudness_db"] > FLOOR_DB
     step_db = np.where(sounding, gains_db[:, None], np.float32(0.0))
     loudness = lane("loudness")
-    for name in _LEVEL_KEYS:
+    for name in LEVEL_KEYS:
         if name in result:
             result[name][...] += step_db
             if not name.startswith("phys."):

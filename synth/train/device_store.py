@@ -18,7 +18,8 @@ from torch import Tensor
 from synth.codec.excitation import ExcitationFrames
 from synth.codec.layout import EXPLICIT
 from synth.corpus.clip_file import INT16_SCALE
-from synth.corpus.dataset import AUGMENT_RANGE_DB, C0_PER_DB, ClipStore
+from synth.corpus.dataset import AUGMENT_RANGE_DB, C0_PER_DB, FLOOR_DB, LEVEL_KEYS, PEAK_LIMIT, ClipStore
+from synth.corpus.weighting import draw_chances
 from synth.spec.audio import HOP_SAMPLES
 from synth.spec.lanes import TECHNIQUES, lane
 from synth.train.clip_excitation import GAINS_PER_FRAME, GATE_SCALE, all_excitations
@@ -29,9 +30,6 @@ log = logging.getLogger(__name__)
 Excerpts = dict[str, Tensor]
 
 PAD_FRAMES: Final = 16  # silence kept at both ends of every clip
-_PEAK_LIMIT: Final = 0.99
-_FLOOR_DB: Final = -85.0
-_LEVELS: Final = ("lane.loudness", "true.loudness", "phys.loudness_db", "phys.aperiodic_db")
 _MFCC = "mfcc"
 _NOT_FRAMES: Final = ("audio", "technique", "is_real", "inside", "clip", "start_frame", "gain_db")
 
@@ -58,7 +56,6 @@ class DeviceStore:
         first_row = np.concatenate([[0], np.cumsum(n_frames + 2 * PAD_FRAMES)])
         self.n_rows = int(first_row[-1])
         self._cumulative_chances: dict[tuple[float, float], Tensor] = {}
-        self._store = store
         audio = torch.zeros((self.n_rows, HOP_SAMPLES), dtype=torch.int16)
         self._columns: dict[str, int | slice] = {}
         features = torch.zeros(0)
@@ -156,7 +153,7 @@ class DeviceStore:
         if with_audio:
             audio = self._audio[rows].flatten(1).float() / INT16_SCALE
             peak = audio.abs().amax(dim=1).clamp(min=1e-6)
-            headroom_db = (20.0 * torch.log10(_PEAK_LIMIT / peak)).clamp(min=0.0)
+            headroom_db = (20.0 * torch.log10(PEAK_LIMIT / peak)).clamp(min=0.0)
             gains_db = torch.minimum(gains_db, headroom_db)
             result["audio"] = audio * 10.0 ** (gains_db / 20.0)[:, None]
         _apply_gain(result, gains_db)
@@ -188,7 +185,7 @@ class DeviceStore:
     def _cumulative(self, real_fraction: float, balance: float) -> Tensor:
         key = (real_fraction, balance)
         if key not in self._cumulative_chances:
-            chances = torch.from_numpy(np.cumsum(self._store.chances(*key)))
+            chances = torch.from_numpy(np.cumsum(draw_chances(self.records, *key)))
             self._cumulative_chances[key] = chances.to(self.device)
         return self._cumulative_chances[key]
 
@@ -227,9 +224,9 @@ def _source_frames(arrays: Mapping[str, NDArray[Any]]) -> ExcitationFrames:
 
 def _apply_gain(features: Excerpts, gain_db: Tensor) -> None:
     """Move levels as a gain [n] moves the audio; what lies at the ears' floor stays. Replaces entries."""
-    step_db = torch.where(features["phys.loudness_db"] > _FLOOR_DB, gain_db[:, None], 0.0)
+    step_db = torch.where(features["phys.loudness_db"] > FLOOR_DB, gain_db[:, None], 0.0)
     loudness = lane("loudness")
-    for name in _LEVELS:
+    for name in LEVEL_KEYS:
         if name in features:
             moved = features[name] + step_db
             features[name] = moved if name.startswith("phys.") else moved.clamp(loudness.minimum, loudness.maximum)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from synth.codec.model import Codec
 from synth.corpus.clip_file import INT16_SCALE
-from synth.corpus.dataset import C0_PER_DB, ClipStore
+from synth.corpus.dataset import C0_PER_DB, FLOOR_DB, PEAK_LIMIT, ClipStore
 from synth.spec.audio import HOP_SAMPLES
+from synth.spec.lanes import lane
 from synth.train.codec import encoder_features, explicit_latents
 from synth.train.conditions import LANES
 
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[Any]]
 _PAD_FRAMES = 24  # silence encoded around every clip; also what the encoder's receptive field needs
 _GAIN_RANGE_DB = 8.0
-_PEAK_LIMIT = 0.99
 _CHUNK_FRAMES = 8_192
+_LOUDNESS = lane("loudness")
 FEATURES = (*(f"lane.{name}" for name in LANES), "f0_hz", "voiced")
 
 
@@ -88,7 +89,7 @@ class LatentStore:
         waiting: list[tuple[slice, Arrays, int]] = []
         for clip, (span, arrays) in enumerate(self._padded()):
             peak = float(np.abs(arrays["audio"]).max(initial=1.0 / INT16_SCALE))
-            applied[:, clip] = np.minimum(gains_db[:, clip], max(20.0 * np.log10(_PEAK_LIMIT / peak), 0.0))
+            applied[:, clip] = np.minimum(gains_db[:, clip], max(20.0 * np.log10(PEAK_LIMIT / peak), 0.0))
             waiting.append((span, arrays, clip))
             if waiting[-1][0].stop - waiting[0][0].start >= _CHUNK_FRAMES or clip == n_clips - 1:
                 self._encode_clips(codec, waiting, applied, latents)
@@ -107,7 +108,9 @@ class LatentStore:
         span = slice(waiting[0][0].start, waiting[-1][0].stop)
         for variant, clip_gains_db in enumerate(gains_db):
             frame_gain_db = clip_gains_db[rows]
-            louder = joined | {"phys.loudness_db": joined["phys.loudness_db"] + frame_gain_db}
+            # Silence is as silent at any gain, and has been so to the encoder in its training.
+            level_db = joined["phys.loudness_db"]
+            louder = joined | {"phys.loudness_db": level_db + np.where(level_db > FLOOR_DB, frame_gain_db, 0.0)}
             features = torch.from_numpy(encoder_features(louder)).to(self.device)
             gain = torch.from_numpy((10.0 ** (frame_gain_db / 20.0)).astype(np.float32)).to(self.device)
             scaled = audio * gain.repeat_interleave(HOP_SAMPLES)
@@ -140,7 +143,7 @@ class LatentStore:
         row = self._first[clip][:, None] + padded
         features = {name: values[row] for name, values in self._features.items()}
         gain_db = self._gains_db[variant, clip][:, None]
-        features["lane.loudness"] = (features["lane.loudness"] + gain_db).clamp(-60.0, -9.0)
+        features["lane.loudness"] = (features["lane.loudness"] + gain_db).clamp(_LOUDNESS.minimum, _LOUDNESS.maximum)
         features["mfcc"][..., 0] += gain_db * C0_PER_DB
         features |= {"technique": self._technique[clip], "is_real": self._is_real[clip]}
         features["inside"] = (within >= 0) & (within < length)

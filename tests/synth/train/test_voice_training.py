@@ -77,6 +77,13 @@ def test_stored_latents_are_the_encoder_s(latents: LatentStore, codec: Codec) ->
         np.testing.assert_allclose(stored[pad:-pad], alone[pad:-pad], atol=0.02)
 
 
+def test_silence_is_as_silent_at_every_level(latents: LatentStore) -> None:
+    around = slice(0, 8)  # of the first clip's padding, where the encoder does not see the clip yet
+    assert float(latents._gains_db[1, 0].abs()) > 0.1
+    assert torch.equal(latents._latents[1, around], latents._latents[0, around])
+    assert not torch.equal(latents._latents[1, 40:60], latents._latents[0, 40:60])
+
+
 def test_excerpts_depend_on_the_generator_alone(latents: LatentStore) -> None:
     draws = [latents.random_excerpts(torch.Generator().manual_seed(4), 6, 32, real_fraction=0.5) for _ in range(2)]
     assert torch.equal(draws[0][0], draws[1][0])
