@@ -30,7 +30,7 @@ from synth.train.checkpoint import load_average
 from synth.train.codec_inputs import encoder_features, encoder_inputs, excitation_frames, explicit_inputs
 from synth.train.codec_inputs import explicit_latents as explicit_latents
 from synth.train.codec_start import start_from_spectra
-from synth.train.descent import resolve_device
+from synth.train.descent import move_batch, resolve_device
 from synth.train.device_store import DeviceStore
 from synth.train.loop import BEST_FILE, VALIDATION, LoopConfig, LoopReport, describe, train
 from synth.train.losses import BandLosses, MultiResolutionSpectralLoss, hnr_loss, ripple_loss
@@ -160,6 +160,7 @@ class CodecTask(nn.Module):
         """Distances on the held-out batches, latents without noise and the true F0; "validation" is their mean."""
         found: list[dict[str, Tensor]] = []
         for batch in self.held_out:
+            batch = move_batch(batch, self.bands.get_buffer("window_slow").device)  # a full GPU may have been left
             latents = torch.cat([self.codec.encoder(batch["audio"], batch["features"]).float(), batch["explicit"]], -1)
             made = self.codec.decoder(latents, scaled_log_f0(batch["f0_hz"]), batch["excitation"])
             found.append(self._distances(made, batch["audio"]))

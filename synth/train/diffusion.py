@@ -29,7 +29,7 @@ from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.spec.audio import WINDOW_FRAMES
 from synth.spec.lanes import TECHNIQUES
 from synth.train.conditions import draw_conditions
-from synth.train.descent import Batch, resolve_device
+from synth.train.descent import Batch, move_batch, resolve_device
 from synth.train.latents import LatentStore
 from synth.train.loop import LoopConfig, LoopReport, describe, generator_of, train
 
@@ -88,7 +88,9 @@ def typical_timbres(store: ClipStore, scale: TimbreScale, n_excerpts: int = 600)
     A passage that names no timbre gets these, so that a voice stays one voice from cell to cell.
     """
     rng = np.random.default_rng(1)
-    arrays = store.random_excerpts(rng, n_excerpts, WINDOW_FRAMES, real_fraction=0.6, balance=1.0, augment_db=0.0)
+    arrays = store.random_excerpts(
+        rng, n_excerpts, WINDOW_FRAMES, real_fraction=0.6, balance=1.0, augment_db=0.0, with_audio=False
+    )
     means = np.stack([timbre_of(arrays["mfcc"][i], arrays["lane.presence"][i]) for i in range(n_excerpts)])
     strongest, known = arrays["technique"].argmax(1), np.isfinite(means).all(1) & (arrays["technique"].max(1) > 0.8)
     typical = {}
@@ -254,6 +256,7 @@ class DenoiserTask(nn.Module):
         held_out = self._outside[1]
         if held_out is None:
             return {}
+        held_out = move_batch(held_out, self.weight.device)  # a full GPU may have been left
         squared, _, _ = self._v_error(held_out)
         return {"validation": float((squared * self.weight * held_out["learnt"][..., None]).mean())}
 

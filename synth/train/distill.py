@@ -32,7 +32,7 @@ from synth.diffusion.solvers import cosine_sigmas
 from synth.diffusion.unet import Denoiser
 from synth.engine import CODEC_FILE, DENOISER_FILE, load_codec, load_denoiser
 from synth.spec.lanes import Pathway
-from synth.train.descent import Batch, resolve_device
+from synth.train.descent import Batch, move_batch, resolve_device
 from synth.train.diffusion import BATCH_SIZE, Statistics, held_out_batch, make_batch
 from synth.train.latents import LatentStore
 from synth.train.loop import LoopConfig, LoopReport, describe, train
@@ -95,6 +95,7 @@ class Teacher:
     @torch.no_grad()
     def clean(self, x: Tensor, sigma: Tensor, target: Tensor, condition: Tensor) -> Tensor:
         """Clean estimate for the jump sigma -> target, guided where guidance was given."""
+        self.model.to(x.device)  # the student may have left a full GPU
         branches = [condition, *(dropped(condition, pathway) for pathway in self.guidance)]
         n = len(branches)
         encoded = self.model.encode_condition(torch.cat(branches))
@@ -194,6 +195,7 @@ class DistillTask(nn.Module):
         held_out = self._outside[1]
         if held_out is None or self.n_steps == 0:
             return {}
+        held_out = move_batch(held_out, self.weight.device)
         made = draw(self.student, held_out["condition"], held_out["noise"], self.n_steps)
         return {"drawn": float((made - held_out["latents"]).square().mean())}
 

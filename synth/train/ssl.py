@@ -64,7 +64,7 @@ class SslTask(nn.Module):
         self.updates: Tensor
         self.register_buffer("updates", torch.zeros(()))
 
-    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """batch: mel [B, T, N_BANDS], mask bool [B, T / patch] -> (loss, figures)."""
         mel, mask = batch["mel"], batch["mask"]
         if self.encoder.config.target == "latent":
@@ -78,7 +78,7 @@ class SslTask(nn.Module):
         loss = ((predicted - target).square() * weight).sum() / (weight.sum() * target.shape[-1])
         spread = (target * weight).sum((0, 1)) / weight.sum()
         explained = 1.0 - loss / (((target - spread).square() * weight).sum() / (weight.sum() * target.shape[-1]))
-        return loss, {"explained": float(explained.detach())}
+        return loss, {"explained": explained.detach()}
 
     @torch.no_grad()
     def _follow(self) -> None:
