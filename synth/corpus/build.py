@@ -28,6 +28,7 @@ from synth.corpus.manifest import ClipRecord, Corpus, Split, recorded_splits
 from synth.corpus.measure import Job, RealJob, RefreshJob, SimulatedJob, run_job
 from synth.corpus.pool import finished, worker_pool
 from synth.corpus.real import Source, read_catalogue, refuse_doubles
+from synth.corpus.recording_check import recording_findings
 from synth.corpus.survey import Survey, survey_recording
 from synth.corpus.variants import variant_of
 from synth.errors import Cancelled, UserError
@@ -92,6 +93,8 @@ def build_corpus(
     known = recorded_splits(out_dir)
     with worker_pool(n_workers) as pool:
         surveyed, failures = survey_all(sources, pool, n_workers)
+        surveyed, unfit = _sort_out(surveyed)
+        failures += unfit
         jobs: list[Job] = real_jobs(out_dir, surveyed, known, n_variants)
         jobs += simulated_jobs(out_dir, simulated_minutes, seed)
         if not jobs and not failures:
@@ -119,6 +122,18 @@ def survey_all(
             failures.append((index, f"{source.path}: {fault!r}"))
     surveyed = [(source, surveys[index]) for index, source in numbered if index in surveys]
     return surveyed, [message for _, message in sorted(failures)]
+
+
+def _sort_out(surveyed: Sequence[tuple[Source, Survey]]) -> tuple[list[tuple[Source, Survey]], list[str]]:
+    """-> (what may be learnt from, one line for each of the others)"""
+    fit, unfit = [], []
+    for source, survey in surveyed:
+        errors = [found.message for found in recording_findings(survey) if found.severity == "error"]
+        if errors:
+            unfit.append(f"{source.path}: {errors[0]}.")
+        else:
+            fit.append((source, survey))
+    return fit, unfit
 
 
 def _survey_job(numbered: tuple[int, Source]) -> Survey:

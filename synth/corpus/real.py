@@ -161,7 +161,7 @@ def list_sounds(folder: Path) -> tuple[list[Path], list[str]]:
             if not is_writable_name(path.relative_to(folder).as_posix()):
                 said.append(f"{_shown(path, folder)}: its name is no UTF-8, or holds control characters; rename it.")
             elif not path.is_file():
-                said.append(f"{_shown(path, folder)}: {'a link to nothing' if path.is_symlink() else 'not a file'}.")
+                said.append(f"{_shown(path, folder)}: {'not a file' if path.exists() else 'a link to nothing'}.")
             else:
                 paths.append(path)
     said = sorted(said) + [

@@ -14,6 +14,8 @@ import numpy as np
 from synth.corpus.survey import Survey
 
 MIN_PEAK_DB: Final = -50.0
+MAX_PEAK_DB: Final = 40.0  # over full scale: no level, but numbers that were never sound
+MIN_DURATION_S: Final = 0.03
 MAX_CLIPPED_SHARE: Final = 1e-4
 MAX_OFFSET: Final = 0.01
 MIN_BANDWIDTH_HZ: Final = 7_000.0
@@ -40,8 +42,12 @@ class Finding:
 def recording_findings(survey: Survey) -> list[Finding]:
     """Everything a survey shows, errors first; an empty list is good news."""
     peak_db = 20.0 * float(np.log10(survey.peak + 1e-9))
+    if survey.duration_s < MIN_DURATION_S:
+        return [Finding("error", f"only {1000.0 * survey.duration_s:.0f} ms long")]
     if peak_db < MIN_PEAK_DB:
         return [Finding("error", f"nearly silent, peak {peak_db:.0f} dB")]
+    if peak_db > MAX_PEAK_DB:
+        return [Finding("error", f"peak {peak_db:.0f} dB over full scale")]
     return [Finding("warning", message) for message in _warnings(survey)]
 
 
@@ -71,7 +77,7 @@ def _warnings(survey: Survey) -> Iterator[str]:
     if survey.n_channels > 2:
         yield f"{survey.n_channels} channels, mixed to one"
     if survey.duration_s > LONG_S:
-        yield f"{survey.duration_s / 60.0:.0f} minutes long; is all of it this technique?"
+        yield f"{survey.duration_s / 60.0:.0f} minutes long, so listen whether all of it is this technique"
     level_db = survey.level_db
     silent = float(np.mean(level_db < level_db.max() - _SILENT_BELOW_PEAK_DB))
     if silent > MAX_SILENT_SHARE:

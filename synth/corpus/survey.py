@@ -20,6 +20,7 @@ from synth.spec import Float32Array
 FRAMES_PER_S: Final = 100
 BLOCK_S: Final = 10
 RATES_HZ: Final = (4_000, 384_000)
+_NO_FILE: Final = 7  # SFE_BAD_FILE
 _FFT_SAMPLES: Final = 2048
 _WITHIN_DB: Final = 80.0  # of the loudest band: what lies lower is nothing a microphone heard
 _CLIFF_DB: Final = 35.0  # a fall within 500 Hz that no voice has: somebody's filter
@@ -66,10 +67,13 @@ class Survey:
 def survey_recording(path: Path) -> Survey:
     """Read `path` once. Raises UserError, in one line, when there is no sound to be had from it."""
     try:
+        if path.stat().st_size == 0:
+            raise UserError(f"{path} is empty.", remedy="Leave it out of the folder.")
         with soundfile.SoundFile(path) as file:
             return _survey(path, file)
     except soundfile.LibsndfileError as fault:
-        reason = fault.error_string.rstrip(".")
+        # What libsndfile says of an MP3 that is none is about files that are not there; this one is.
+        reason = "Format not recognised" if fault.code == _NO_FILE else fault.error_string.rstrip(".")
         raise UserError(f"{path} cannot be read: {reason}.", remedy="Convert it to WAV or FLAC.") from fault
     except OSError as fault:
         raise UserError(f"{path} cannot be read: {fault.strerror}.", remedy="Look at its permissions.") from fault
@@ -169,4 +173,5 @@ def _clipped_samples(block: Float32Array) -> int:
     steps = np.zeros(len(block) + 1, dtype=np.int64)
     np.add.at(steps, first[is_top], 1)
     np.add.at(steps, last[is_top] + 1, -1)
-    return int(np.count_nonzero((np.cumsum(steps[:-1]) > 0) | (size >= _FULL_SCALE)))
+    full_scale = (size >= _FULL_SCALE) & (peak <= 1.0 / _FULL_SCALE)  # numbers of floating point go on beyond it
+    return int(np.count_nonzero((np.cumsum(steps[:-1]) > 0) | full_scale))

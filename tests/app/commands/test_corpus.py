@@ -86,8 +86,13 @@ def test_errors_give_an_exit_status(tmp_path: Path, stridor: Program) -> None:
 def test_a_broken_recording_does_not_keep_the_others_out(tmp_path: Path, stridor: Program) -> None:
     write(tmp_path / "a" / "x.wav", voice(1.5))
     (tmp_path / "a" / "y.wav").write_bytes(b"RIFF")
-    (tmp_path / "catalog.csv").write_text("file,technique,licence\na/x.wav,whisper,CC0-1.0\na/y.wav,whisper,CC0-1.0\n")
+    write(tmp_path / "a" / "z.wav", voice(1.5) * 1e-4)
+    lines = [f"a/{name}.wav,whisper,CC0-1.0\n" for name in "xyz"]
+    (tmp_path / "catalog.csv").write_text("file,technique,licence\n" + "".join(lines))
     ran = stridor("corpus", "build", tmp_path / "corpus", "--voices", tmp_path, "--workers", "0")
     assert ran.status == 2
+    assert "2 recordings left out" in ran.err
     assert "y.wav cannot be read" in ran.err
+    corpus = json.loads((tmp_path / "corpus" / "manifest.json").read_text())
+    assert [clip["sources"] for clip in corpus["clips"]] == [["a/x.wav"]]
     assert (tmp_path / "corpus" / "manifest.json").is_file()

@@ -43,6 +43,7 @@ BAD: dict[str, tuple[Float32Array, int, str]] = {
     "mostly silent": (np.concatenate([GOOD, np.zeros(10 * 44_100, np.float32)]), 44_100, "silent for"),
     "stereo": (np.stack([GOOD, voice(3.0, 170.0, seed=3)], axis=1), 44_100, "stereo"),
     "cancelling": (np.stack([GOOD, -0.9 * GOOD], axis=1), 44_100, "its channels cancel"),
+    "far too short": (GOOD[20_000:20_900], 44_100, "only 20 ms long"),
     "surround": (np.stack([GOOD] * 4, axis=1), 44_100, "4 channels"),
 }
 
@@ -54,6 +55,25 @@ def messages(path: Path) -> list[str]:
 def test_nothing_is_said_of_a_good_recording(tmp_path: Path) -> None:
     assert messages(write(tmp_path / "a.wav", GOOD)) == []
     assert messages(write(tmp_path / "b.wav", np.stack([GOOD, GOOD], axis=1))) == []
+
+
+def test_floating_point_goes_on_over_full_scale(tmp_path: Path) -> None:
+    """Such a recording is hot and not clipped; numbers far beyond any level are no recording."""
+    assert messages(write(tmp_path / "a.wav", GOOD * 8.0, subtype="FLOAT")) == []
+    assert messages(write(tmp_path / "b.wav", GOOD * 1e30, subtype="FLOAT")) == ["peak 589 dB over full scale"]
+
+
+def test_what_is_no_sound_is_said_as_a_person_would(tmp_path: Path) -> None:
+    noise = np.random.default_rng(3).bytes(4_000)
+    for name, content, words in (
+        ("zero.wav", b"", "zero.wav is empty"),
+        ("words.wav", b"not sound" * 50, "words.wav cannot be read: Format not recognised"),
+        ("noise.mp3", noise, "noise.mp3 cannot be read"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match=words) as caught:
+            survey_recording(tmp_path / name)
+        assert "not a regular file" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", BAD)
