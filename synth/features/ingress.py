@@ -3,8 +3,7 @@
 The coefficients are data: ingress.json, beside this file. Fitted on 6 inhales (all of one speaker) against 240
 recordings of voice and whisper and 60 simulated gestures. Cross-validated by recording, 98 % of inhaled frames are
 above 0.5, and of the others: whisper 0 %, song and speech 0 %, growled consonants 4 %, other growls up to 3 %. It knows
-inhaled breath of that kind; simulated inhaled *voice* it does not tell from exhaled (mean 0.03 against 0.01), nor do
-these features well when fitted on it alone (area under the curve 0.76).
+inhaled breath of that kind only: inhaled *voice* it takes for exhaled, which is why the simulator sings none.
 """
 
 from __future__ import annotations
