@@ -18,6 +18,7 @@ class NoteOff:
     t_s: float
     channel: int
     note: int
+    velocity: int = 64  # how fast the key came up, 0..127; 64 where the keyboard does not say
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,52 @@ class ProgramChange:
     program: int  # 0..127
 
 
+@dataclass(frozen=True, slots=True)
+class SystemExclusive:
+    """`data` is what stands between 0xF0 and 0xF7, cut at the parser's limit; `n_bytes` is how long it was."""
+
+    t_s: float
+    data: bytes
+    n_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SongPosition:
+    t_s: float
+    sixteenths: int  # 0..16383, from the start of the song
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTick:
+    """One twenty-fourth of a quarter note has passed."""
+
+    t_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStart:
+    t_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockContinue:
+    t_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStop:
+    t_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SystemReset:
+    t_s: float
+
+
 MidiMessage = NoteOn | NoteOff | PitchBend | ControlChange | Pressure | ProgramChange
+ClockMessage = ClockTick | ClockStart | ClockContinue | ClockStop | SongPosition
+SystemMessage = ClockMessage | SystemExclusive | SystemReset
+StreamMessage = MidiMessage | SystemMessage
 
 _BEND_CENTRE = 8192
 
@@ -80,6 +126,10 @@ def parse(data: bytes, t_s: float) -> MidiMessage | None:
         case 0xD0:
             return Pressure(t_s, channel, first)
         case _:
-            value = (last << 7 | first) - _BEND_CENTRE
-            # Both ends are reached: 14 bits have one step more below the centre than above.
-            return PitchBend(t_s, channel, value / _BEND_CENTRE if value < 0 else value / (_BEND_CENTRE - 1))
+            return PitchBend(t_s, channel, bend_amount(first, last))
+
+
+def bend_amount(low: int, high: int) -> float:
+    """A bend's two data bytes -> -1..1. Both ends are reached: 14 bits have one step more below the centre."""
+    value = (high << 7 | low) - _BEND_CENTRE
+    return value / _BEND_CENTRE if value < 0 else value / (_BEND_CENTRE - 1)
