@@ -23,7 +23,7 @@ from synth.codec.decoding import decode_cell
 from synth.codec.model import Codec, CodecConfig
 from synth.codec.noise import Stream, normal_frames
 from synth.codec.weights import content_hash, load_weights, read_config
-from synth.diffusion.conditioning import TimbreScale, condition_array
+from synth.diffusion.conditioning import TimbreScale, condition_array, typical_timbre
 from synth.diffusion.first_unet import first_denoiser
 from synth.diffusion.sampler import SamplingPlan, sample_window
 from synth.diffusion.solvers import never
@@ -181,7 +181,7 @@ class Engine:
         """
         if window.n_frames != WINDOW_FRAMES:
             raise ValueError(f"a window has {WINDOW_FRAMES} frames, not {window.n_frames}")
-        timbre = self._typical_timbre(window) if window.timbre is None else window.timbre
+        timbre = typical_timbre(window.values, self._typical) if window.timbre is None else window.timbre
         condition = condition_array(window.values, timbre, self.timbre_scale)
         first_frame = cell_index * CELL_FRAMES - CONTEXT_FRAMES
         noise = normal_frames(seed, Stream.LATENT, first_frame, WINDOW_FRAMES, self.latent_dim).T.copy()
@@ -189,18 +189,6 @@ class Engine:
         chosen = plan or PLANS[Quality(quality)]
         drawn = self._with_memory(lambda: sample_window(self.denoiser, condition, noise, chosen, should_stop))
         return np.ascontiguousarray((drawn * self._std + self._mean).T.astype(np.float32))
-
-    def _typical_timbre(self, window: ControlFrames) -> Float32Array | None:
-        """Timbre of the technique mixture at every frame -> [n_frames, TIMBRE_DIM]; None when the weights know none.
-
-        Windows are sampled apart: without a timbre each would find a singer of its own.
-        """
-        if not self._typical:
-            return None
-        weights = {name: np.nan_to_num(window.values[f"technique.{name}"]) for name in self._typical}
-        total = np.maximum(np.sum(list(weights.values()), axis=0), 1e-6)
-        mixed = np.sum([weights[name][:, None] * timbre for name, timbre in self._typical.items()], axis=0)
-        return (mixed / total[:, None]).astype(np.float32)
 
     def decode_cell(
         self, latents: Float32Array, pitch_note: Float32Array, *, seed: int, cell_index: int, pitch_drift: float

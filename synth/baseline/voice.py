@@ -11,7 +11,7 @@ import torch
 
 from synth.baseline.model import DEFAULT_STEPS, WEIGHTS_KIND, WaveformConfig, WaveformDiffusion
 from synth.codec.weights import content_hash, load_weights, read_config
-from synth.diffusion.conditioning import TimbreScale, condition_array
+from synth.diffusion.conditioning import TimbreScale, condition_array, typical_timbre
 from synth.errors import UserError
 from synth.spec.audio import HOP_SAMPLES
 from synth.spec.controls import ControlFrames, Float32Array
@@ -57,21 +57,10 @@ class WaveformVoice:
         timbre   [TIMBRE_DIM] or [n_frames, TIMBRE_DIM]; None: that of the controls, else the technique's typical one
         """
         wanted = controls.timbre if timbre is None else timbre
-        condition = condition_array(
-            controls.values, self._typical_timbre(controls) if wanted is None else wanted, self._scale
-        )
+        if wanted is None:
+            wanted = typical_timbre(controls.values, self._typical)
+        condition = condition_array(controls.values, wanted, self._scale)
         on_device = torch.from_numpy(condition)[None].to(self.device)
         # Noise from the CPU's generator: the same seed is the same noise on every device.
         drawn = self.network.sample(on_device, torch.Generator().manual_seed(seed), n_steps)
         return drawn[0, : controls.n_frames * HOP_SAMPLES].float().cpu().numpy()
-
-    def _typical_timbre(self, controls: ControlFrames) -> Float32Array | None:
-        """Timbre of the technique mixture at every frame -> [n_frames, TIMBRE_DIM]; None when none is asked."""
-        if not self._typical:
-            return None
-        weights = {name: np.nan_to_num(controls.values[f"technique.{name}"]) for name in self._typical}
-        total = np.sum(list(weights.values()), axis=0)
-        if not np.any(total > 0.0):
-            return None
-        mixed = np.sum([weights[name][:, None] * timbre for name, timbre in self._typical.items()], axis=0)
-        return (mixed / np.maximum(total, 1e-6)[:, None]).astype(np.float32)

@@ -74,9 +74,7 @@ def _scaled(lane_id: str, values: Float32Array) -> Float32Array:
     return (values - middle) / half
 
 
-def condition_array(
-    lanes: Mapping[str, Float32Array], timbre: Float32Array | None, scale: TimbreScale
-) -> Float32Array:
+def condition_array(lanes: Mapping[str, Float32Array], timbre: Float32Array | None, scale: TimbreScale) -> Float32Array:
     """Lanes [..., n_frames] in their units -> [..., n_frames, CONDITION_DIM].
 
     timbre   [..., TIMBRE_DIM] or [..., n_frames, TIMBRE_DIM] cepstra; NaN or None: not asked
@@ -104,6 +102,23 @@ def condition_array(
     out[..., start : start + len(_TECHNIQUE_IDS)] = np.nan_to_num(weights) * asked[..., None]
     out[..., start + len(_TECHNIQUE_IDS)] = asked
     return out
+
+
+def typical_timbre(lanes: Mapping[str, Float32Array], typical: Mapping[str, Float32Array]) -> Float32Array | None:
+    """Timbre of the technique mixture at every frame -> [n_frames, TIMBRE_DIM]; None when no technique's is known.
+
+    Windows are sampled apart: without a timbre each would find a singer of its own. NaN, not asked, where no known
+    technique has any weight.
+
+    typical   technique -> its cepstra [TIMBRE_DIM], from the weights
+    """
+    if not typical:
+        return None
+    weights = {name: np.nan_to_num(lanes[f"technique.{name}"]) for name in typical}
+    total = np.sum(list(weights.values()), axis=0)
+    mixed = np.sum([weights[name][:, None] * timbre for name, timbre in typical.items()], axis=0)
+    known = (total > 0.0)[:, None]
+    return np.where(known, mixed / np.maximum(total, 1e-6)[:, None], np.nan).astype(np.float32)
 
 
 def without(condition: Float32Array, pathway: Pathway) -> Float32Array:

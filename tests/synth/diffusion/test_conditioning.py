@@ -13,6 +13,7 @@ from synth.diffusion.conditioning import (
     condition_array,
     lane_columns,
     pathway_slices,
+    typical_timbre,
     without,
 )
 from synth.spec.lanes import LANES, Pathway
@@ -51,6 +52,21 @@ def test_silence_tells_presence_only() -> None:
     assert (quiet[:, presence.start + 1] == 1).all()
     rest = np.delete(quiet, np.r_[presence], axis=1)
     assert (rest == 0).all()
+
+
+def test_the_timbre_is_that_of_the_techniques_and_nothing_without_one() -> None:
+    typical = {"modal": np.full(TIMBRE_DIM, 2.0, np.float32), "breathy": np.full(TIMBRE_DIM, 6.0, np.float32)}
+    asked = lanes(**{"technique.modal": 0.5, "technique.breathy": 0.5})
+    asked["technique.modal"][0] = asked["technique.breathy"][0] = 0.0
+    asked["technique.breathy"][1] = 0.0
+    timbre = typical_timbre(asked, typical)
+    assert timbre is not None
+    assert np.isnan(timbre[0]).all()
+    assert np.array_equal(timbre[1:3, 0], [2.0, 4.0])
+    # A frame of no technique asks for no timbre, not for one of zeros that nobody has.
+    mask = condition_array(asked, timbre, SCALE)[:, pathway_slices()[Pathway.TIMBRE].stop - 1]
+    assert mask.tolist() == [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]
+    assert typical_timbre(asked, {}) is None
 
 
 def test_lanes_are_scaled_to_their_range() -> None:
