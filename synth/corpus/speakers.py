@@ -59,7 +59,7 @@ def random_speaker(rng: np.random.Generator, *, chaos: float) -> SpeakerSpec:
     """Somebody new; `chaos` (0..1) is how unruly the false folds are."""
     drift_cents = float(np.clip(rng.lognormal(np.log(9.5), 0.4), 3.0, 24.0))
     has_vibrato = rng.uniform() < _HAS_VIBRATO
-    # 4.5-6.5 Hz or a little more, 30 to 100 cents either way in singers (Timmers & Desain 2000 review it), others less.
+    # Singers have 5.5-8 Hz and 30-100 cents either way (Timmers & Desain 2000, a review); many others are slower.
     vibrato_cents = float(np.clip(rng.lognormal(np.log(50.0), 0.5), 12.0, 130.0)) if has_vibrato else 0.0
     has_tremor = rng.uniform() < _HAS_TREMOR
     return SpeakerSpec(
