@@ -6,21 +6,18 @@ predict what an average of its own past says of frames it cannot see (synth.trai
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from synth.codec.weights import load_weights, read_config
 from synth.errors import UserError
 from synth.ssl.log_mel import N_BANDS, LogMel
 
 KIND = "ssl"
-FORMAT_REVISION = 1
-_RESTORE = "Train it again with `python -m synth.train.ssl`, or restore the file."
 
 
 class AudioEncoder(Protocol):
@@ -123,12 +120,14 @@ class SslEncoder(nn.Module):
     @classmethod
     def load(cls, path: Path) -> SslEncoder:
         """Frozen, from the file that training wrote. UserError when missing, damaged, foreign or newer."""
-        config, tensors = _read(path)
+        config = read_config(path, KIND)
         try:
             encoder = cls(SslConfig(**config["encoder"]))
-            encoder.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as fault:
-            raise UserError(f"{path.name} does not fit its configuration: {fault}.", remedy=_RESTORE) from fault
+        except (KeyError, TypeError) as fault:
+            raise UserError(
+                f"{path.name} lacks a readable configuration: {fault}.", remedy="Train it again."
+            ) from fault
+        load_weights(path, encoder)
         return encoder.eval().requires_grad_(False)
 
 
@@ -159,26 +158,3 @@ def random_encoder(seed: int) -> SslEncoder:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return SslEncoder(SslConfig(seed=seed, target="none")).eval().requires_grad_(False)
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    if not path.is_file():
-        raise UserError(f"The encoder {path.name} is missing from {path.parent}.", remedy=_RESTORE)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as fault:
-        raise UserError(f"{path.name} is not a readable safetensors file: {fault}.", remedy=_RESTORE) from fault
-    if metadata.get("kind") != KIND:
-        found = metadata.get("kind", "nothing known")
-        raise UserError(f"{path.name} holds {found}, not an audio encoder.", remedy="Check which file was put there.")
-    try:
-        revision, config = int(metadata["revision"]), json.loads(metadata["config"])
-    except (KeyError, ValueError) as fault:
-        raise UserError(f"{path.name} lacks a readable configuration.", remedy=_RESTORE) from fault
-    if revision > FORMAT_REVISION:
-        raise UserError(f"{path.name} was written by a newer Stridor.", remedy="Update Stridor.")
-    if not all(torch.isfinite(value).all() for value in tensors.values()):
-        raise UserError(f"{path.name} holds values that are not finite.", remedy=_RESTORE)
-    return config, tensors

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -18,14 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save
 from torch import Tensor, nn
 
-from synth.corpus.clip_file import write_atomically
+from synth.codec.weights import save_weights
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import Corpus
 from synth.errors import UserError
-from synth.ssl.encoder import FORMAT_REVISION, KIND, AudioEncoder, SslConfig, SslEncoder
+from synth.ssl.encoder import KIND, AudioEncoder, SslConfig, SslEncoder
 from synth.ssl.log_mel import N_BANDS
 from synth.train.descent import resolve_device
 from synth.train.loop import LoopConfig, LoopReport, describe, train
@@ -139,10 +137,7 @@ def train_on_bank(
 
 def save_encoder(path: Path, encoder: SslEncoder, notes: dict[str, Any]) -> None:
     """Write the weights in half precision with their configuration, all or nothing."""
-    tensors = {name: value.detach().half().cpu().contiguous() for name, value in encoder.state_dict().items()}
-    config = json.dumps({"encoder": encoder.config.as_dict()} | notes, sort_keys=True)
-    metadata = {"kind": KIND, "revision": str(FORMAT_REVISION), "config": config}
-    write_atomically(path, save(tensors, metadata))
+    save_weights(path, encoder, KIND, {"encoder": encoder.config.as_dict()} | notes)
 
 
 @torch.no_grad()

@@ -130,8 +130,18 @@ def test_encoder_comes_back_from_disk_frozen(tmp_path: Path) -> None:
     assert back.embed(torch.randn(1, 48_000)).shape == (1, 50, encoder.config.dim)
 
 
-@pytest.mark.parametrize("what", ["missing", "foreign", "damaged", "not finite", "newer"])
-def test_files_that_are_no_encoder_are_one_clear_line(what: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("missing", "missing"),
+        ("foreign", "holds codec"),
+        ("damaged", "not a readable"),
+        ("not finite", "no numbers"),
+        ("newer", "newer Stridor"),
+        ("of another shape", "readable configuration"),
+    ],
+)
+def test_files_that_are_no_encoder_are_one_clear_line(what: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / WEIGHTS_FILE
     metadata = {"kind": "ssl", "revision": "1", "config": '{"encoder": {}}'}
     if what == "foreign":
@@ -139,10 +149,14 @@ def test_files_that_are_no_encoder_are_one_clear_line(what: str, tmp_path: Path)
     elif what == "damaged":
         path.write_bytes(b"no such thing")
     elif what == "not finite":
-        save_file({"a": torch.full((1,), math.nan)}, path, metadata=metadata)
+        encoder = random_encoder(0)
+        encoder.masked[3] = math.nan
+        save_encoder(path, encoder, {})
+    elif what == "of another shape":
+        save_file({"a": torch.zeros(1)}, path, metadata=metadata | {"config": '{"encoder": {"ears": 2}}'})
     elif what == "newer":
         save_file({"a": torch.zeros(1)}, path, metadata=metadata | {"revision": "99"})
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match=said):
         SslEncoder.load(path)
 
 
