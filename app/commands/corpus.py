@@ -122,6 +122,7 @@ def build(
     from synth.corpus.manifest import Corpus
     from synth.corpus.real import read_catalogue
 
+    before = _clips_in(folder)
     with ProgressLine("Building", quiet=as_json) as line:
 
         def on_progress(progress: BuildProgress) -> None:
@@ -137,16 +138,34 @@ def build(
                 extra_sources=sources, n_variants=variants,
             )  # fmt: skip
     minutes = sum(record.duration_s for record in corpus.records) / 60.0
+    gone = sorted(before - {record.id for record in corpus.records})
+    forgotten = (
+        f"{len(gone)} clips of the earlier build are no part of it any more, the first {gone[0]}: "
+        "to keep them, build with their folders of voices and their simulated minutes again"
+        if gone
+        else ""
+    )
     show(
         {
             "folder": folder,
             "clips": len(corpus.records),
             "minutes": minutes,
             "recordings_sha256": corpus.recordings_sha256(),
+            "left_out": gone,
         },
-        [f"{len(corpus.records)} clips, {minutes:.1f} min, in {folder}"],
+        [*filter(None, [forgotten]), f"{len(corpus.records)} clips, {minutes:.1f} min, in {folder}"],
         as_json=as_json,
     )
+
+
+def _clips_in(folder: Path) -> set[str]:
+    """The clips of a corpus that is there already; none where it cannot be read."""
+    from synth.corpus.manifest import Corpus
+
+    try:
+        return {record.id for record in Corpus.open(folder).records}
+    except UserError:
+        return set()
 
 
 @stridor_command("check", example="stridor corpus check runs/corpus")

@@ -24,7 +24,7 @@ import numpy as np
 
 from synth.corpus.check import check_corpus
 from synth.corpus.cutting import ClipPlan, plan_clips
-from synth.corpus.manifest import ClipRecord, Corpus, Split, recorded_splits
+from synth.corpus.manifest import ClipRecord, Corpus, Split, keep_splits, recorded_splits
 from synth.corpus.measure import Job, RealJob, RefreshJob, SimulatedJob, run_job
 from synth.corpus.pool import finished, worker_pool
 from synth.corpus.real import Source, read_catalogue, refuse_doubles
@@ -212,7 +212,14 @@ def _run(
     corpus = Corpus(out_dir, (records[job.clip_id] for job in jobs if job.clip_id in records))
     if stopped:
         raise Cancelled
-    corpus.save()
+    if records:  # else everything failed, and an earlier manifest is worth more
+        real = [record for record in corpus.records if record.kind == "real"]
+        here: dict[tuple[str, str], Split] = {
+            (record.collection, name): record.split for record in real for name in record.sources
+        }
+        if here:
+            keep_splits(out_dir, recorded_splits(out_dir) | here)
+        corpus.save()
     remedy = "The others are built. Mend the cause and build again."
     if failures:
         raise UserError(f"{len(failures)} of {len(jobs)} clips failed; the first is {failures[0]}.", remedy=remedy)

@@ -1,5 +1,8 @@
 """What the corpus holds: one record a clip, in `manifest.json`, and which split each belongs to.
 
+`splits.json` beside it remembers the split of every recording that was ever built into the folder, also of those that
+a later build leaves out: what was held out once does not come back as training material.
+
 Format revisions
 1  first: id, kind, collection, technique, label, split, family, licence, consent, attribution, duration_s, seed,
    sources, gains_db, sha256 (of the int16 audio)
@@ -28,6 +31,8 @@ Split = Literal["train", "validation", "test"]
 FORMAT: Final = "stridor-corpus"
 REVISION: Final = 2
 MANIFEST_NAME: Final = "manifest.json"
+SPLITS_NAME: Final = "splits.json"
+SPLITS_FORMAT: Final = "stridor-splits"
 SPLITS: Final[tuple[Split, ...]] = ("train", "validation", "test")
 REAL_SHARES: Final[Mapping[Split, float]] = {"test": 0.12, "validation": 0.08}  # the rest is for training
 SIMULATED_SHARES: Final[Mapping[Split, float]] = {"test": 0.02, "validation": 0.02}
@@ -186,17 +191,18 @@ class Corpus:
 
 
 def recorded_splits(folder: Path) -> dict[tuple[str, str], Split]:
-    """(collection, name) of every recording in the manifest of `folder`, of whatever revision -> its split.
+    """(collection, name) of every recording that was ever built into `folder`, by whatever revision -> its split.
 
     Empty where nothing was built yet. Raises UserError where the manifest cannot be read, for then nobody knows any
     more what was held out.
     """
     path = folder / MANIFEST_NAME
+    kept = _kept_splits(folder)
     if not path.is_file():
-        return {}
+        return kept
     try:
         clips = json.loads(path.read_text(encoding="utf-8"))["clips"]
-        return {
+        return kept | {
             (str(clip["collection"]), str(name)): clip["split"]
             for clip in clips
             if clip["kind"] == "real" and clip["split"] in SPLITS
@@ -206,6 +212,29 @@ def recorded_splits(folder: Path) -> dict[tuple[str, str], Split]:
         raise UserError(
             f"The manifest {path} cannot be read, so its held-out split is not known.",
             remedy="Restore it, or remove it to deal the splits anew.",
+        ) from fault
+
+
+def keep_splits(folder: Path, splits: Mapping[tuple[str, str], Split]) -> None:
+    """Remember the splits of recordings for later builds of `folder`, all or nothing."""
+    lines = [[collection, name, split] for (collection, name), split in sorted(splits.items())]
+    stored = {"format": SPLITS_FORMAT, "revision": 1, "splits": lines}
+    write_atomically(folder / SPLITS_NAME, (json.dumps(stored, indent=1) + "\n").encode())
+
+
+def _kept_splits(folder: Path) -> dict[tuple[str, str], Split]:
+    path = folder / SPLITS_NAME
+    if not path.is_file():
+        return {}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if (stored["format"], stored["revision"]) != (SPLITS_FORMAT, 1):
+            raise ValueError(stored["format"])
+        return {(str(collection), str(name)): split for collection, name, split in stored["splits"] if split in SPLITS}
+    except (OSError, ValueError, KeyError, TypeError) as fault:
+        raise UserError(
+            f"{path} cannot be read, so what was held out is not known.",
+            remedy="Restore it, or remove it to go by the manifest alone.",
         ) from fault
 
 

@@ -39,6 +39,9 @@ def test_a_set_goes_in_and_becomes_a_corpus(tmp_path: Path, stridor: Program) ->
     checked = stridor("corpus", "check", out)
     assert checked.status == 0
     assert "3 clips: 0 errors" in checked.out
+    less = stridor("corpus", "build", out, "--simulated-minutes", "0.05", "--workers", "0")
+    assert less.status == 0
+    assert "3 clips of the earlier build are no part of it any more" in less.out
 
 
 def test_a_plain_folder_needs_words_of_its_own(tmp_path: Path, stridor: Program) -> None:

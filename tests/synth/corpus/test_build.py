@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,13 @@ from synth.corpus.clip_file import Clip, audio_sha256, read_arrays, read_made_wi
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import MANIFEST_NAME, ClipRecord, Corpus
 from synth.corpus.measure import MADE_WITH, SimulatedJob
-from synth.corpus.real import read_catalogue
+from synth.corpus.real import Source, read_catalogue, read_folder
 from synth.corpus.simulator import simulate_random
 from synth.corpus.survey import band_power, bandwidth_hz
 from synth.errors import Cancelled, UserError
 from synth.features.analysis import PHYSICAL_NAMES, analyse
 from synth.spec import ACOUSTIC_LANES, LANE_IDS, TECHNIQUES
+from tests.synth.corpus.recordings import voice, write
 
 SEED = 1000
 MINUTES = 0.3
@@ -195,6 +197,35 @@ def test_nothing_to_build_is_said(tmp_path: Path) -> None:
     for minutes, seed in ((-1.0, 0), (float("inf"), 0), (1.0, -1)):
         with pytest.raises(UserError, match="negative or endless"):
             build_corpus(tmp_path, None, minutes, seed)
+
+
+def test_a_split_is_kept_while_its_recording_is_away(tmp_path: Path) -> None:
+    """Built, left out of a build, and back again beside material that would have moved it."""
+    for number in range(16):
+        write(tmp_path / f"{chr(97 + number)}.wav", voice(1.1, 100.0 + number, 8_000, number), 8_000)
+    sources = read_folder(tmp_path, label="growl", licence="CC0-1.0", consent="mine", collection="c")
+    out = tmp_path / "out"
+
+    def splits(some: Sequence[Source]) -> dict[str, str]:
+        corpus = build_corpus(out, None, 0.0, n_workers=0, extra_sources=some)
+        return {record.sources[0]: record.split for record in corpus.records}
+
+    first = splits(sources[:8])
+    assert set(first.values()) == {"train", "validation", "test"}
+    splits([source for source in sources[:8] if first[source.name] == "train"])
+    again = splits(sources)
+    assert {name: again[name] for name in first} == first
+
+
+@pytest.mark.expects_log("cannot be read")
+def test_a_build_without_any_success_leaves_the_manifest_alone(tmp_path: Path) -> None:
+    write(tmp_path / "a.wav", voice(1.1))
+    sources = read_folder(tmp_path, label="growl", licence="CC0-1.0", consent="mine", collection="c")
+    before = build_corpus(tmp_path / "out", None, 0.0, n_workers=0, extra_sources=sources).records
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(UserError, match="1 recording left out"):
+        build_corpus(tmp_path / "out", None, 0.0, n_workers=0, extra_sources=sources)
+    assert Corpus.open(tmp_path / "out").records == before
 
 
 def test_a_recording_named_twice_is_said_before_anything_is_done(

@@ -12,11 +12,13 @@ import pytest
 from synth.corpus.clip_file import Clip, audio_sha256, to_float32, to_int16, write_clip
 from synth.corpus.manifest import (
     MANIFEST_NAME,
+    SPLITS_NAME,
     ClipRecord,
     Corpus,
     agreed_splits,
     clip_path,
     family_of,
+    keep_splits,
     recorded_splits,
     split_families,
     split_of_seed,
@@ -264,6 +266,15 @@ def test_a_lost_manifest_is_not_dealt_anew_in_silence(tmp_path: Path) -> None:
     (tmp_path / MANIFEST_NAME).write_text("{")
     with pytest.raises(UserError, match="held-out split is not known"):
         recorded_splits(tmp_path)
+
+
+def test_splits_are_remembered_beside_the_manifest(tmp_path: Path) -> None:
+    keep_splits(tmp_path, {("set", "a.wav"): "test", ("set", "b.wav"): "train"})
+    assert recorded_splits(tmp_path) == {("set", "a.wav"): "test", ("set", "b.wav"): "train"}
+    for words in ("{", "[]", '{"format": "stridor-splits", "revision": 2, "splits": []}'):
+        (tmp_path / SPLITS_NAME).write_text(words)
+        with pytest.raises(UserError, match="what was held out is not known"):
+            recorded_splits(tmp_path)
 
 
 def test_simulated_seeds_are_shared_out() -> None:
