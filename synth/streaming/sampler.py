@@ -1,0 +1,202 @@
+"""Latents drawn block by block: a voice goes on from what has been heard, by what its controllers say now.
+
+The denoiser takes a noise level for every frame. Frames that were drawn before stand nearly clean at the front of the
+window, with the lanes they were drawn by; the new block starts as noise and comes down in 1, 2 or 4 jumps. Noise is a
+function of (seed, absolute frame), so a voice that is held never repeats itself and can be drawn again.
+
+No threads, one caller at a time. What a voice sings does not depend on who is drawn in the same call.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synth.codec.noise import Stream, normal_frames
+from synth.diffusion.conditioning import CONDITION_DIM
+from synth.diffusion.solvers import cosine_sigmas
+from synth.diffusion.unet import Denoiser
+
+Float32Array = NDArray[np.float32]
+
+CONTEXT_FRAMES = 32
+# Frames already drawn are never quite clean in training either (synth.train.diffusion.draw_context): this share of
+# the schedule's angle lies in the middle of what was learnt.
+_CONTEXT_SIGMA = math.tan(0.5 * math.pi * 0.02)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRequest:
+    """What one voice shall sing next.
+
+    voice         which
+    condition     [n_frames, CONDITION_DIM]; n_frames a multiple of the sampler's `frame_multiple`
+    temperature   [n_frames] scale of the initial noise, or None: 1 (see synth.engine.noise_temperature)
+    """
+
+    voice: int
+    condition: Float32Array
+    temperature: Float32Array | None = None
+
+
+def held(condition: Float32Array, n_frames: int) -> Float32Array:
+    """The latest controls [CONDITION_DIM], held for a block -> [n_frames, CONDITION_DIM]."""
+    return np.ascontiguousarray(np.broadcast_to(condition, (n_frames, condition.shape[-1])))
+
+
+class _Voice:
+    """What has been drawn of one voice: the last frames, normalised, with their conditions, and how many in all."""
+
+    __slots__ = ("condition", "latents", "n_drawn", "seed")
+
+    def __init__(self, seed: int, latent_dim: int) -> None:
+        self.seed = seed
+        self.n_drawn = 0
+        self.latents = np.zeros((0, latent_dim), dtype=np.float32)
+        self.condition = np.zeros((0, CONDITION_DIM), dtype=np.float32)
+
+    def append(self, latents: Float32Array, condition: Float32Array, keep: int) -> None:
+        self.latents = np.concatenate([self.latents, latents])[-keep:]
+        self.condition = np.concatenate([self.condition, condition])[-keep:]
+        self.n_drawn += len(latents)
+
+
+class StreamingSampler:
+    """Draws the next block of any of n_voices, all that ask at once in one batch.
+
+    denoiser          with a noise level and a jump for every frame; the first, window-wide one cannot do this
+    mean, std         [latent_dim] of the latents, from the denoiser's configuration
+    context_frames    how much of what was drawn the next block sees: a multiple of the denoiser's `frame_multiple`
+    rewind_frames     how far back `rewind` can go without shortening that
+    pad_batch_to      batches are filled up to a multiple of this, so that a GPU sees few shapes and a voice's
+                      latents are the same to the bit in whatever company; 1: no filling
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        mean: Float32Array,
+        std: Float32Array,
+        n_voices: int,
+        *,
+        context_frames: int = CONTEXT_FRAMES,
+        rewind_frames: int = 64,
+        pad_batch_to: int = 1,
+    ) -> None:
+        if not isinstance(denoiser, Denoiser):
+            raise TypeError(f"a {type(denoiser).__name__} cannot go on from what has been heard")
+        self.frame_multiple = denoiser.config.frame_multiple
+        if context_frames % self.frame_multiple or context_frames < self.frame_multiple:
+            raise ValueError(f"context must be a multiple of {self.frame_multiple} frames, not {context_frames}")
+        self.latent_dim, self.context_frames = denoiser.config.latent_dim, context_frames
+        self._denoiser, self._pad = denoiser, pad_batch_to
+        self._keep = context_frames + rewind_frames
+        self._mean, self._std = np.asarray(mean, dtype=np.float32), np.asarray(std, dtype=np.float32)
+        self._device = next(denoiser.parameters()).device
+        self._voices = [_Voice(0, self.latent_dim) for _ in range(n_voices)]
+
+    def begin(self, voice: int, seed: int) -> None:
+        """Forget what `voice` was: frame 0 is next, and its first block has no context."""
+        self._voices[voice] = _Voice(seed, self.latent_dim)
+
+    def adopt(self, voice: int, seed: int, latents: Float32Array, condition: Float32Array) -> None:
+        """Let `voice` have sung `latents` [n_frames, latent_dim] (codec's units) by `condition`, as from a cache."""
+        if len(latents) != len(condition):
+            raise ValueError(f"{len(latents)} frames of latents, {len(condition)} of conditions")
+        self.begin(voice, seed)
+        self._voices[voice].append((latents - self._mean) / self._std, condition, self._keep)
+
+    def drawn(self, voice: int) -> int:
+        """How many frames of `voice` have been drawn, in all; the next block starts there."""
+        return self._voices[voice].n_drawn
+
+    def rewind(self, voice: int, n_drawn: int) -> None:
+        """Forget frames from `n_drawn` on, to draw them again by newer controls."""
+        chosen = self._voices[voice]
+        back = chosen.n_drawn - n_drawn
+        if not 0 <= back <= len(chosen.latents):
+            raise ValueError(f"frame {n_drawn} cannot be gone back to from {chosen.n_drawn}")
+        kept = len(chosen.latents) - back
+        chosen.latents, chosen.condition, chosen.n_drawn = chosen.latents[:kept], chosen.condition[:kept], n_drawn
+
+    def draw(self, requests: Sequence[BlockRequest], n_steps: int) -> list[Float32Array]:
+        """The next blocks in the codec's units, [n_frames, latent_dim] for every request, in their order.
+
+        n_steps   jumps from noise to latents; fewer are cheaper and rougher
+        """
+        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for index, request in enumerate(requests):
+            groups[self._context_of(request.voice), self._checked(request)].append(index)
+        if len({request.voice for request in requests}) < len(requests):
+            raise ValueError("a voice can be asked for one block at a time")
+        blocks: dict[int, Float32Array] = {}
+        # Voices between their onset and a full context see less of themselves; the others share one shape.
+        for (n_context, _), members in groups.items():
+            drawn = self._draw_alike([requests[index] for index in members], n_context, n_steps)
+            for index, latents in zip(members, drawn, strict=True):
+                request = requests[index]
+                self._voices[request.voice].append(latents, request.condition, self._keep)
+                blocks[index] = latents * self._std + self._mean
+        return [blocks[index] for index in range(len(requests))]
+
+    def _context_of(self, voice: int) -> int:
+        had = min(len(self._voices[voice].latents), self.context_frames)
+        return had // self.frame_multiple * self.frame_multiple
+
+    def _checked(self, request: BlockRequest) -> int:
+        n_frames, width = request.condition.shape
+        if width != CONDITION_DIM or n_frames == 0 or n_frames % self.frame_multiple:
+            raise ValueError(f"a block {request.condition.shape} is no multiple of {self.frame_multiple} frames")
+        return n_frames
+
+    def _draw_alike(self, requests: Sequence[BlockRequest], n_context: int, n_steps: int) -> Float32Array:
+        """Blocks of equal shape -> normalised latents [n, n_frames, latent_dim]."""
+        windows = [self._window(request, n_context) for request in requests]
+        windows += [windows[0]] * (-len(windows) % self._pad)
+        before, condition, start = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*windows))
+        return _jump(self._denoiser, before, condition, start, n_steps).cpu().numpy()[: len(requests)]
+
+    def _window(self, request: BlockRequest, n_context: int) -> tuple[Float32Array, Float32Array, Float32Array]:
+        """Context at its noise level, the condition of the whole window, and the unit noise of the new frames."""
+        voice, n_frames = self._voices[request.voice], len(request.condition)
+        first = voice.n_drawn - n_context
+        noise = normal_frames(voice.seed, Stream.LATENT, first, n_context + n_frames, self.latent_dim).T
+        heard = len(voice.latents) - n_context
+        before = voice.latents[heard:] + np.float32(_CONTEXT_SIGMA) * noise[:n_context]
+        start = noise[n_context:]
+        if request.temperature is not None:
+            start = start * request.temperature[:, None]
+        condition = np.concatenate([voice.condition[heard:], request.condition])
+        return before.astype(np.float32), condition.astype(np.float32), start.astype(np.float32)
+
+
+@torch.inference_mode()
+def _jump(model: Denoiser, before: Tensor, condition: Tensor, start: Tensor, n_steps: int) -> Tensor:
+    """Euler's method over the new frames, each step told where it lands (as it was distilled).
+
+    before      [B, n_context, C] at _CONTEXT_SIGMA, which it keeps
+    condition   [B, n_context + n_frames, CONDITION_DIM]
+    start       [B, n_frames, C] unit noise
+    """
+    encoded = model.encode_condition(condition)
+    n_context = before.shape[1]
+    sigmas = cosine_sigmas(n_steps)
+    x = start * sigmas[0]
+    level = condition.new_full(condition.shape[:2], _CONTEXT_SIGMA)
+    target = level.clone()
+    for sigma, sigma_next in itertools.pairwise(sigmas):
+        level[:, n_context:], target[:, n_context:] = sigma, sigma_next
+        shrink = (1 + level.square()).rsqrt()[..., None]
+        v = model(torch.cat([before, x], dim=1) * shrink, level, encoded, target)[:, n_context:]
+        scale = (1.0 + sigma * sigma) ** -0.5
+        clean = x * scale * scale - sigma * scale * v
+        x = clean + (sigma_next / sigma) * (x - clean)
+    return x
