@@ -1,0 +1,1 @@
+"""Open Sound Control: packets, the address space, and a UDP endpoint. Described in docs/osc.md."""
