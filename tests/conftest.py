@@ -74,7 +74,12 @@ def _without_weights() -> str:
 
 
 def _without_evaluation() -> str:
-    return "" if importlib.util.find_spec("pyworld") else "the evaluation extra is not installed"
+    missing = [name for name in ("parselmouth", "matplotlib") if importlib.util.find_spec(name) is None]
+    return f"not installed: {', '.join(missing)}" if missing else ""
+
+
+def _without_world() -> str:
+    return "" if importlib.util.find_spec("pyworld") else "pyworld is not installed"
 
 
 def _without_peers() -> str:
@@ -88,6 +93,7 @@ _REQUIREMENTS: dict[str, Callable[[], str]] = {
     "gpu": _without_gpu,
     "weights": _without_weights,
     "evaluation": _without_evaluation,
+    "world": _without_world,
     "peers": _without_peers,
 }
 _DECLARED = pytest.StashKey[bool]()

@@ -22,7 +22,7 @@ from app.commands.terminal import ProgressLine
 from synth.errors import UserError
 
 
-@stridor_command("listen", example="stridor evaluate --listen --corpus runs/corpus -o runs/listening")
+@stridor_command("listen", example="stridor evaluate listen --corpus runs/corpus -o runs/listening")
 @with_corpus()
 @click.option("-o", "--output", type=FOLDER, default=Path("runs/listening"), show_default=True)
 @click.option("--recordings", type=click.IntRange(min=1), help="How many are rated.")

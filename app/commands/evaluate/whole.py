@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HTML_NAME, JSON_NAME = "evaluation.html", "evaluation.json"
 
 
-@stridor_command("report", example="stridor evaluate --corpus runs/corpus -o runs/evaluation\nstridor evaluate --quick")
+@stridor_command("report", example="stridor evaluate report --corpus runs/corpus -o runs/evaluation")
 @with_corpus(required=False)
 @click.option(
     "-o", "--output", type=FOLDER, default=Path("runs/evaluation"), show_default=True, help="evaluation.html and .json."

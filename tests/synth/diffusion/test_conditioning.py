@@ -56,7 +56,9 @@ def test_silence_tells_presence_only() -> None:
 
 def test_the_timbre_is_that_of_the_techniques_and_nothing_without_one() -> None:
     typical = {"modal": np.full(TIMBRE_DIM, 2.0, np.float32), "breathy": np.full(TIMBRE_DIM, 6.0, np.float32)}
-    asked = lanes(**{"technique.modal": 0.5, "technique.breathy": 0.5})
+    asked = lanes()
+    for name in typical:
+        asked[f"technique.{name}"] = np.full_like(asked["presence"], 0.5)
     asked["technique.modal"][0] = asked["technique.breathy"][0] = 0.0
     asked["technique.breathy"][1] = 0.0
     timbre = typical_timbre(asked, typical)

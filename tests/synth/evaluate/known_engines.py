@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -24,9 +25,10 @@ class KnownEngine:
     latent_dim = 3
     weights_hash = "known"
     device_name = "cpu"
-    threads = None
+    threads: ThreadPoolExecutor | None = None
 
     def __init__(self, *, offset_cents: float = 0.0, floor_db: float = -60.0, fault: float = 0.0) -> None:
+        self.on_trouble: Callable[[str, str], None] = lambda _message, _remedy: None
         self.offset_cents = offset_cents
         self.floor = 10.0 ** (floor_db / 20.0)
         self.fault = fault

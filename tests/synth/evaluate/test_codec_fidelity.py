@@ -124,7 +124,7 @@ def test_an_ideal_bend_keeps_the_vowel() -> None:
     assert bend_drift(analyse(spoilt), unbent, note, np.ones(N_FRAMES, np.bool_))["gross_percent"] > 90.0
 
 
-@pytest.mark.evaluation
+@pytest.mark.world
 def test_a_random_codec_loses_to_world_and_streams_exactly() -> None:
     torch.manual_seed(0)
     codec = Codec(TINY_CODEC).eval().requires_grad_(False)

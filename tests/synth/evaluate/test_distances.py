@@ -46,7 +46,7 @@ def test_a_sound_is_no_distance_from_itself(sung: Sound) -> None:
     assert aligned_distance(sung, sung) == pytest.approx(0.0, abs=1e-9)
 
 
-@pytest.mark.evaluation
+@pytest.mark.world
 def test_noise_is_far_from_a_voice_in_every_measure(sung: Sound) -> None:
     distances = voice_distances(Sound.of(_noise(len(sung.audio))), sung)
     nearer = voice_distances(Sound.of(world.resynthesise(sung.audio)), sung)
@@ -140,7 +140,7 @@ def test_ablations_do_what_they_say() -> None:
     assert np.array_equal(longer[:, 112:224], latents)
 
 
-@pytest.mark.evaluation
+@pytest.mark.world
 def test_world_keeps_length_and_pitch(sung: Sound) -> None:
     made = world.resynthesise(sung.audio)
     assert made.shape == sung.audio.shape

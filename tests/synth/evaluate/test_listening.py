@@ -161,7 +161,7 @@ def test_levels_are_matched_without_clipping() -> None:
     assert loudness_lufs(held["spiky"]) == pytest.approx(loudness_lufs(held["plain"]), abs=0.1)
 
 
-@pytest.mark.evaluation
+@pytest.mark.world
 def test_material_of_a_model_and_of_somebody_else(tmp_path: Path) -> None:
     singer = Singer(tiny_engine(tmp_path / "weights"), "live")
     recording = Recording("whisper-0", "whisper", simulate_random(205, 0.8, "breathy").audio)

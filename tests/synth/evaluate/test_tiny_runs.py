@@ -28,7 +28,7 @@ def recordings() -> list[Recording]:
     return [Recording(f"{name}-0", name, simulate_random(205, 0.8, name).audio) for name in labels]
 
 
-@pytest.mark.evaluation
+@pytest.mark.world
 def test_resynthesis_compares_every_method(singer: Singer, recordings: list[Recording]) -> None:
     report = evaluate_resynthesis(singer, recordings)
     assert {row.label for row in report.rows} == {"modal", "whisper", ALL}
