@@ -24,6 +24,7 @@ LONG_S: Final = 20.0 * 60.0
 MAX_SIDE_DB: Final = -30.0
 MAX_FLOOR_BELOW_PEAK_DB: Final = -20.0
 MIN_VARIED_DB: Final = 12.0
+MIN_NOISE_S: Final = 1.0  # in a single consonant there is no pause to hear the room in
 MAX_SILENT_SHARE: Final = 0.6
 _SILENT_BELOW_PEAK_DB: Final = 60.0
 _CANCELLING_DB: Final = 6.0
@@ -82,5 +83,6 @@ def _warnings(survey: Survey) -> Iterator[str]:
     silent = float(np.mean(level_db < level_db.max() - _SILENT_BELOW_PEAK_DB))
     if silent > MAX_SILENT_SHARE:
         yield f"silent for {100.0 * silent:.0f} % of its length"
-    if has_pauses(level_db) and floor_below_peak_db(level_db) > MAX_FLOOR_BELOW_PEAK_DB:
-        yield f"noisy, floor {-floor_below_peak_db(level_db):.0f} dB below the loudest frame"
+    floor_db = floor_below_peak_db(level_db)
+    if survey.duration_s >= MIN_NOISE_S and has_pauses(level_db) and floor_db > MAX_FLOOR_BELOW_PEAK_DB:
+        yield f"noisy, floor {-floor_db:.0f} dB below the loudest frame"

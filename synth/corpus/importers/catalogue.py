@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ COLUMNS: Final = (
     "file", "technique", "licence", "consent", "attribution", "collection", "family", "split", "singer",
     "duration_s", "sample_rate_hz", "bandwidth_hz", "sha256",
 )  # fmt: skip
+_MANY_FAMILIES: Final = 4
 _HASH_BLOCK_BYTES: Final = 1 << 20
 
 Row = dict[str, str]
@@ -201,21 +202,29 @@ def _deal_splits(rows: dict[str, Row], collection: str) -> list[str]:
     known = agreed_splits(
         (sources[name].family, name, cast("Split", row["split"])) for name, row in members.items() if row.get("split")
     )
-    durations = [
-        (source.family, source.group, _seconds(members[name])) for name, source in sorted(sources.items())
-    ]  # fmt: skip
+    durations = [(source.family, source.group, _seconds(members[name])) for name, source in sorted(sources.items())]
     split_of = split_families(durations, known)
     families: dict[str, set[str]] = defaultdict(set)
     for name, row in members.items():
         row["split"] = split_of[sources[name].family]
         families[sources[name].label].add(sources[name].family)
     counts = Counter(source.label for source in sources.values())
-    return [
-        f"{label}: by their names all {counts[label]} recordings are takes of one source, so none is held out. Name "
-        "them apart, or fill in the column family."
-        for label, names in families.items()
-        if len(names) == 1 < counts[label]
-    ]
+    return [line for label, names in sorted(families.items()) for line in _doubts(label, names, counts[label], split_of)]
+
+
+def _doubts(label: str, families: set[str], n_recordings: int, split_of: Mapping[str, Split]) -> Iterator[str]:
+    """What is odd about how a label was shared out."""
+    if len(families) == 1 < n_recordings:
+        yield (
+            f"{label}: by their names all {n_recordings} recordings are takes of one source, so none is held out. "
+            "Name them apart, or fill in the column family."
+        )
+    learnt = [family for family in families if split_of[family] == "train"]
+    if len(learnt) == 1 and len(families) >= _MANY_FAMILIES:
+        yield (
+            f"{label}: {learnt[0]} outlasts all others together, so it alone is learnt from and {len(families) - 1} "
+            "are held out. Cut it into the takes it is made of."
+        )
 
 
 def _seconds(row: Row) -> float:

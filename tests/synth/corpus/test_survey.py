@@ -57,6 +57,12 @@ def test_nothing_is_said_of_a_good_recording(tmp_path: Path) -> None:
     assert messages(write(tmp_path / "b.wav", np.stack([GOOD, GOOD], axis=1))) == []
 
 
+def test_a_single_consonant_is_not_called_noisy(tmp_path: Path) -> None:
+    """A puff of 150 ms swells and fades; nothing of it is the room."""
+    puff = np.hanning(6_615) * np.random.default_rng(4).normal(size=6_615) * 0.1
+    assert messages(write(tmp_path / "a.wav", (puff + 2e-3).astype(np.float32))) == []
+
+
 def test_floating_point_goes_on_over_full_scale(tmp_path: Path) -> None:
     """Such a recording is hot and not clipped; numbers far beyond any level are no recording."""
     assert messages(write(tmp_path / "a.wav", GOOD * 8.0, subtype="FLOAT")) == []

@@ -73,6 +73,14 @@ def test_numbered_takes_that_leave_nothing_to_hold_out_are_said(tmp_path: Path) 
     assert any("growl: by their names all 3 recordings are takes of one source" in line for line in done.warnings)
 
 
+def test_a_recording_that_outlasts_all_others_is_said(tmp_path: Path) -> None:
+    for number in range(4):
+        short(tmp_path / "set" / "growl" / f"{'abcd'[number]}.wav", 100.0 + 20.0 * number)
+    write(tmp_path / "set" / "growl" / "session.wav", voice(120.0, 130.0, 8_000), 8_000)
+    done = take(tmp_path / "set", tmp_path / "voices")
+    assert any("growl: mine/growl/session outlasts all others" in line for line in done.warnings)
+
+
 def test_what_lies_in_the_folder_of_voices_is_not_copied_into_it(tmp_path: Path) -> None:
     short(tmp_path / "growl" / "a.wav")
     into = tmp_path / "voices"
