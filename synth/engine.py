@@ -140,7 +140,10 @@ class Engine:
     def threads(self) -> ThreadPoolExecutor | None:
         """Where `sample_cell` may run beside the caller; None where it may not."""
         if self._threads is None and self._n_threads > 1:
-            self._threads = ThreadPoolExecutor(self._n_threads, thread_name_prefix="sampler")
+            # Torch's own number of threads is each thread's: without it, matrix products would share all cores here.
+            self._threads = ThreadPoolExecutor(
+                self._n_threads, thread_name_prefix="sampler", initializer=torch.set_num_threads, initargs=(1,)
+            )
         return self._threads
 
     def close(self) -> None:

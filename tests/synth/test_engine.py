@@ -1,0 +1,51 @@
+"""What the engine promises about threads: each of them computes on one core, and all give the same samples."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+N_THREADS = 2
+
+# In a process of its own: how many cores matrix products may use is decided once, when torch is loaded.
+_SCRIPT = f"""
+import os, sys
+from pathlib import Path
+import numpy as np
+import torch
+from synth.engine import Engine
+from synth.spec.audio import WINDOW_FRAMES
+from synth.spec.controls import ControlFrames
+from synth.spec.lanes import LANES
+from tests.tiny_weights import save_tiny_weights
+
+engine = Engine.load(save_tiny_weights(Path(sys.argv[1])), device="cpu", n_threads={N_THREADS})
+values = {{spec.id: np.full(WINDOW_FRAMES, spec.default, dtype=np.float32) for spec in LANES}}
+values["presence"][:] = 1.0
+
+def sample(cell):
+    return engine.sample_cell(ControlFrames(values), seed=1, cell_index=cell, quality="draft")
+
+alone = [sample(cell) for cell in range(2 * {N_THREADS})]
+large = torch.ones(400, 400)
+before = len(os.listdir("/proc/self/task"))
+list(engine.threads.map(torch.mm, [large] * {N_THREADS}, [large] * {N_THREADS}))  # as wide as in a real network
+together = list(engine.threads.map(sample, range(2 * {N_THREADS})))
+print(all(map(np.array_equal, alone, together)), len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+def test_every_thread_computes_on_one_core_and_gives_the_same_samples(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "CUDA_VISIBLE_DEVICES": ""}
+    environment |= {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3"}  # as on three cores, wherever this runs
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, str(tmp_path)],
+        env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=150, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+    same, n_started = done.stdout.split()
+    assert same == "True"
+    assert int(n_started) <= N_THREADS
