@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Final, cast
 
@@ -209,7 +210,8 @@ def _deal_splits(rows: dict[str, Row], collection: str) -> list[str]:
         row["split"] = split_of[sources[name].family]
         families[sources[name].label].add(sources[name].family)
     counts = Counter(source.label for source in sources.values())
-    return [line for label, names in sorted(families.items()) for line in _doubts(label, names, counts[label], split_of)]
+    doubts = (_doubts(label, names, counts[label], split_of) for label, names in sorted(families.items()))
+    return list(chain.from_iterable(doubts))
 
 
 def _doubts(label: str, families: set[str], n_recordings: int, split_of: Mapping[str, Split]) -> Iterator[str]:
