@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -30,7 +30,8 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     def note(number: int, _frame: FrameType | None) -> None:
         came.set()
         signal.signal(number, before[number] or signal.SIG_DFL)
-        log.info("stopping after this step; the same command goes on later")
+        with suppress(RuntimeError):  # Python refuses a reentrant call: the signal came while a line was being written
+            log.info("stopping after this step; the same command goes on later")
 
     for number in _SIGNALS:
         signal.signal(number, note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from synth.errors import UserError
 from synth.train.checkpoint import load_average
+from synth.train.interruption import stop_signals
 from synth.train.loop import Batch, LoopConfig, train
 from synth.train.processes import Processes
 from synth.train.run_log import read_log
@@ -242,6 +244,24 @@ def test_a_signal_ends_it_after_the_step_with_a_checkpoint(tmp_path: Path) -> No
     assert signal.getsignal(signal.SIGTERM) is before
     torch.manual_seed(0)
     assert train(Interrupted(), make_batch, config(7), tmp_path)[1].steps == 7
+
+
+def test_a_signal_that_cuts_into_a_line_of_ours_breaks_nothing() -> None:
+    class InTheMiddle(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError("reentrant call inside <_io.BufferedWriter name='<stderr>'>")
+
+    handler, logger = InTheMiddle(logging.INFO), logging.getLogger("synth.train.interruption")
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        with stop_signals() as signalled:
+            signal.raise_signal(signal.SIGINT)
+            assert signalled()
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 @pytest.mark.parametrize(("done", "stopped"), [(1.0, False), (0.4, True)])
