@@ -67,8 +67,9 @@ class Survey:
 def survey_recording(path: Path) -> Survey:
     """Read `path` once. Raises UserError, in one line, when there is no sound to be had from it."""
     try:
-        if path.stat().st_size == 0:
-            raise UserError(f"{path} is empty.", remedy="Leave it out of the folder.")
+        with path.open("rb") as opened:  # libsndfile does not say why it may not read
+            if not opened.read(1):
+                raise UserError(f"{path} is empty.", remedy="Leave it out of the folder.")
         with soundfile.SoundFile(path) as file:
             return _survey(path, file)
     except soundfile.LibsndfileError as fault:

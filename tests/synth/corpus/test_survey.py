@@ -80,6 +80,9 @@ def test_what_is_no_sound_is_said_as_a_person_would(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=words) as caught:
             survey_recording(tmp_path / name)
         assert "not a regular file" not in str(caught.value)
+    (tmp_path / "folder.wav").mkdir()
+    with pytest.raises(UserError, match=r"folder\.wav cannot be read: Is a directory"):
+        survey_recording(tmp_path / "folder.wav")
 
 
 @pytest.mark.parametrize("name", BAD)
