@@ -11,6 +11,7 @@ from app.state.passage import lane_range
 from app.state.preset import Preset, technique_lane_default
 from synth.spec.lanes import is_adapter_lane
 
+MAX_LANES: Final = 256  # named for one voice, or for all: adapters that nobody has could be named without end
 _NEAR: Final = 1.0 / 128.0  # of the control's travel: a knob this close has the value in hand
 _NAMED_SMOOTHING_S: Final = 0.01  # of values that are set by name
 
@@ -88,6 +89,8 @@ class ControlMap:
         if value is None:
             if state.lanes.pop(lane_id, None) is not None:
                 out.append(SetLane(t_s, state.voice, lane_id, None, _smoothing_s(lane_id)))
+            return
+        if lane_id not in state.lanes and len(state.lanes) >= MAX_LANES:
             return
         low, high = lane_range(lane_id)
         value = min(max(value, low), high)

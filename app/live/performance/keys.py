@@ -19,6 +19,7 @@ SOSTENUTO: Final = 66
 MIN_SOUND_S: Final = 0.08
 STEAL_S: Final = 0.01
 LATE_S: Final = 2.0
+MAX_KEYS_DOWN: Final = 128  # remembered by a mono instrument, whose keys may never come up
 TAIL_MARGIN_S: Final = 2.0  # a tail may be this much longer than the preset's release
 
 Dress = Callable[[Voice, float], StartVoice]
@@ -68,6 +69,7 @@ class Keys:
         down = self._down.setdefault(group, [])
         down[:] = [other for other in down if (other.channel, other.key) != (channel, key)]
         down.append(pressed)
+        del down[:-MAX_KEYS_DOWN]
         self._play_chosen(t_s, group, out)
 
     def lift(self, t_s: float, channel: int, key: int, velocity: float, out: list[Command]) -> None:

@@ -16,7 +16,6 @@ from app.live.performance.commands import (
     ALL_VOICES,
     Command,
     Glide,
-    Kill,
     OffsetLane,
     Retune,
     SetLane,
@@ -91,15 +90,13 @@ class PerformedControls:
                 if (lanes := self._lanes(voice)) is not None:
                     told = lanes.setdefault(lane_id, _Lane())
                     told.offset = told.offset.towards(t_s, offset, smoothing_s)
-            case Kill(voice=voice):
-                pass  # it is still read while it fades; forget() follows
             case Silence():
                 self._voices.clear()
             case _:
                 pass
 
     def forget(self, voice: int) -> None:
-        """The voice is no longer read."""
+        """The voice is no longer read: its tail, or its fade after a Kill, is over."""
         self._voices.pop(voice, None)
 
     def moved_lanes(self, voice: int) -> frozenset[str]:

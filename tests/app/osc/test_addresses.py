@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from app.live.performance.gestures import (
 from app.live.performance.performance import Performance
 from app.midi.clock import TempoChanged, TransportChanged
 from app.osc.addresses import (
+    _METHODS,
     AnswerAsked,
     LevelAsked,
     PresetAsked,
@@ -139,3 +142,11 @@ def test_what_subscribers_are_told() -> None:
     ]  # fmt: skip
     for message in told:
         assert message is None or encode_message(message)
+
+
+def test_the_document_names_every_address() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "osc.md").read_text(encoding="utf-8")
+    for address in _METHODS:
+        assert f"`{address}`" in document, address
+    for address in ("voice/on", "voice/off", "lane/<id>", "offset/<id>", "tempo", "meter"):
+        assert f"`/stridor/{address}`" in document, address

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from app.state.controller_profile import Binding, ControllerProfile, default_profile
+from app.state.controller_profile import (
+    GLIDES,
+    NOTE_SOURCES,
+    PLAYING,
+    PRIORITIES,
+    STEALING,
+    TAKEOVERS,
+    Binding,
+    ControllerProfile,
+    default_profile,
+)
 from app.state.places import PlacedError
-from app.state.response import ResponseCurve
+from app.state.response import CURVE_KINDS, ResponseCurve
 from app.store.controller_profiles import (
     list_profiles,
     load_profile,
@@ -111,3 +121,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(UserError, match="cannot be made"):
         save_profile(FULL, tmp_path / "file" / "folder")
+
+
+def test_the_document_names_every_key_and_choice() -> None:
+    document = (Path(__file__).parents[3] / "docs" / "midi.md").read_text(encoding="utf-8")
+    for field in (*fields(ControllerProfile), *fields(Binding), *fields(ResponseCurve)):
+        assert field.name in document, field.name
+    for choice in (*CURVE_KINDS, *TAKEOVERS, *PLAYING, *PRIORITIES, *STEALING, *GLIDES, *NOTE_SOURCES):
+        assert choice in document, choice

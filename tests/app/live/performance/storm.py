@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from app.live.performance.commands import StartVoice
+from app.live.performance.commands import Release, StartVoice
 from app.live.performance.keys import LATE_S
 from app.live.performance.performance import Performance
 from app.midi.stream import MidiStream
@@ -27,7 +27,7 @@ TAIL_S = 0.12
 class StormReport:
     n_notes: int  # note-ons sent
     n_started: int
-    n_lost: int  # ended unheard
+    n_lost: int  # killed, or told to end, before the engine had sounded them
     n_stuck: int  # neither released nor killed once every key was up
     n_events: int
     cpu_s: float
@@ -43,7 +43,8 @@ def play_storm(n_notes: int, *, seed: int, profile: ControllerProfile | None = N
     stream, books = MidiStream(), Books()
     waiting: list[tuple[float, int]] = []  # voices about to sound
     keys_up: list[tuple[float, int, int]] = []
-    now_s, n_sent, n_events = 0.0, 0, 0
+    heard: set[int] = set()
+    now_s, n_sent, n_events, n_unheard = 0.0, 0, 0, 0
     began_s = time.process_time()
     while n_sent < n_notes or keys_up:
         now_s += BLOCK_S
@@ -63,15 +64,17 @@ def play_storm(n_notes: int, *, seed: int, profile: ControllerProfile | None = N
         commands = [command for message in messages for command in performance.feed(message)]
         for voice in [voice for due_s, voice in waiting if due_s <= now_s]:
             performance.sounded(voice, now_s)
+            heard.add(voice)
         waiting = [due for due in waiting if due[0] > now_s]
         commands += performance.advance(now_s)
         waiting += [(now_s + ENGINE_DELAY_S, command.voice) for command in commands if isinstance(command, StartVoice)]
         books.take(commands)
+        n_unheard += sum(command.voice not in heard for command in commands if isinstance(command, Release))
     for _, voice in waiting:
         performance.sounded(voice, now_s)
     books.take(performance.advance(now_s + LATE_S / 2))
     spent_s = time.process_time() - began_s
-    return StormReport(n_sent, books.n_started, performance.n_lost, len(books.playing), n_events, spent_s)
+    return StormReport(n_sent, books.n_started, performance.n_lost + n_unheard, len(books.playing), n_events, spent_s)
 
 
 def _other_message(chance: random.Random) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.live.performance.commands import ALL_VOICES, Command, LoadPreset, OffsetLane, Retune, SetLane, Silence
+from app.live.performance.control_map import MAX_LANES
 from app.live.performance.gestures import (
     KEYBOARD,
     NETWORK,
@@ -224,6 +225,13 @@ def test_an_engine_that_starts_anew_is_told() -> None:
     assert [c.lane for c in told(told_again, SetLane)] == ["roughness"]
     assert [c.lane for c in told(told_again, OffsetLane)] == ["loudness"]
     assert stage.performance.n_voices == 0
+
+
+def test_lanes_nobody_has_cannot_be_named_without_end() -> None:
+    stage = Stage()
+    for number in range(MAX_LANES + 50):
+        stage.do(LaneMoved(10.0, f"adapter.{number}.late", 1.0))
+    assert len(told(stage.performance.restate(11.0), SetLane)) == MAX_LANES
 
 
 def test_default_profiles_are_whole() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from app.live.performance.commands import Command, StartVoice
+from app.live.performance.commands import Command, Release, StartVoice
 from app.live.performance.gestures import NETWORK, KeyBent, KeyLane, KeyLifted, KeyPressed, LaneMoved, ReleaseAsked
 from app.live.performance.keys import LATE_S, TAIL_MARGIN_S
 from app.live.performance.performance import Performance
@@ -48,6 +48,8 @@ class AnyPerformance(RuleBasedStateMachine):
 
     def take(self, commands: list[Command]) -> None:
         self.books.take(commands)
+        unheard = [command for command in commands if isinstance(command, Release) and command.voice in self.silent]
+        assert not unheard, "a note was let go before it had been heard"
         self.silent += [command.voice for command in commands if isinstance(command, StartVoice)]
 
     def feed(self, message: StreamMessage | KeyPressed | KeyLifted | KeyBent | KeyLane | LaneMoved) -> None:

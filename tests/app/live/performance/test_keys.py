@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from app.live.performance.commands import Glide, Kill, Release, StartVoice
-from app.live.performance.keys import LATE_S, MIN_SOUND_S, TAIL_MARGIN_S
+from app.live.performance.gestures import NETWORK, KeyPressed
+from app.live.performance.keys import LATE_S, MAX_KEYS_DOWN, MIN_SOUND_S, TAIL_MARGIN_S
 from app.state.controller_profile import ControllerProfile, default_profile
 from app.state.preset import NEUTRAL_PRESET
 from app.state.response import ResponseCurve
@@ -213,6 +214,15 @@ def test_all_notes_off_forgets_the_keys_below() -> None:
     playing.play("b07b00", after_s=0.2)
     assert playing.sounding == []
     assert playing.play("804000") == []
+
+
+def test_keys_that_never_come_up_are_forgotten() -> None:
+    playing = stage(playing="legato", priority="lowest")
+    for key in range(3 * MAX_KEYS_DOWN):
+        playing.do(KeyPressed(10.0, NETWORK, key, 30.0 + key / 10, 90.0))
+    assert len(playing.sounding) == 1
+    playing.panic()
+    assert playing.performance.n_voices == 0
 
 
 @pytest.mark.parametrize(
