@@ -21,12 +21,22 @@ from synth.corpus import manifest
 from synth.corpus.build import build_corpus
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import Corpus
+from synth.diffusion.sampler import SamplingPlan, sample_window
 from synth.diffusion.solvers import cosine_sigmas
 from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.engine import CODEC_FILE, DENOISER_FILE, Engine, load_denoiser
 from synth.train.control import ControlRun, masked_distance, pooled, random_requests, refine
 from synth.train.diffusion import Statistics, draw_context, make_batch, train_diffusion
-from synth.train.distill import DistillConfig, DistillTask, Teacher, clean_estimate, ddim_step, distill, draw
+from synth.train.distill import (
+    GUIDANCE,
+    DistillConfig,
+    DistillTask,
+    Teacher,
+    clean_estimate,
+    ddim_step,
+    distill,
+    draw,
+)
 from synth.train.hearing import EDGE_FRAMES, HEARD_LANES, Heard, Hearing
 from synth.train.latents import LatentStore, encode
 from synth.train.loop import LoopConfig, train
@@ -119,12 +129,34 @@ def test_batches_depend_on_the_step_alone(latents: LatentStore, trained: Path) -
     assert not torch.equal(first["noise"][:, :8], other["noise"][:, :8])
 
 
-def test_two_teacher_steps_are_one_student_step(latents: LatentStore) -> None:
+def _stirred_denoiser() -> Denoiser:
+    """Untrained, but with something in the layers that start at zero."""
     torch.manual_seed(1)
-    model = Denoiser(TINY_DENOISER)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
+    model = Denoiser(TINY_DENOISER).eval().requires_grad_(False)
+    for parameter in model.parameters():
+        parameter.add_(0.05 * torch.randn_like(parameter))
+    return model
+
+
+@pytest.mark.parametrize("n_steps", [1, 4])
+def test_training_draws_and_guides_as_the_engine_does(n_steps: int) -> None:
+    model = _stirred_denoiser()
+    condition, noise = torch.randn(16, TINY_DENOISER.condition_dim), torch.randn(16, TINY_DENOISER.latent_dim)
+    sampled = sample_window(model, condition.numpy(), noise.numpy(), SamplingPlan(n_steps))
+    drawn = draw(model, condition[None], noise[None], n_steps)[0]
+    np.testing.assert_allclose(drawn.numpy(), sampled, atol=1e-4)
+
+    guided = sample_window(model, condition.numpy(), noise.numpy(), SamplingPlan(n_steps, guidance=GUIDANCE))
+    assert np.abs(guided - sampled).max() > 1e-3
+    teacher, x = Teacher(model, GUIDANCE, jumps=True), noise[None] * cosine_sigmas(n_steps)[0]
+    for sigma, target in itertools.pairwise(cosine_sigmas(n_steps)):
+        levels = torch.full((1, 16), sigma), torch.full((1, 16), target)
+        x = ddim_step(x, teacher.clean(x, *levels, condition[None]), *levels)
+    np.testing.assert_allclose(x[0].numpy(), guided, atol=1e-4)
+
+
+def test_two_teacher_steps_are_one_student_step() -> None:
+    model = _stirred_denoiser()
     teacher = Teacher(model, {}, jumps=False)
     condition = torch.randn(2, 16, TINY_DENOISER.condition_dim)
     x = 3.0 * torch.randn(2, 16, TINY_DENOISER.latent_dim)
