@@ -53,6 +53,7 @@ class ControlMap:
             self._by_source.setdefault(binding.source, []).append((index, binding))
         self._grips: dict[int, _Grip] = {}
         self._jumped: set[str] = set()  # lanes that stand where a control stands
+        self._named: set[str] = set()  # lanes that were set by name
         self.shared = LaneState(ALL_VOICES)
 
     def is_bound(self, source: str) -> bool:
@@ -96,6 +97,7 @@ class ControlMap:
         value = min(max(value, low), high)
         if state is self.shared:
             self._jumped.discard(lane_id)
+            self._named.add(lane_id)
         if state.lanes.get(lane_id) != value:
             state.lanes[lane_id] = value
             out.append(SetLane(t_s, state.voice, lane_id, value, _smoothing_s(lane_id)))
@@ -107,13 +109,17 @@ class ControlMap:
             del self.shared.lanes[lane_id]
             out.append(SetLane(t_s, ALL_VOICES, lane_id, None, _smoothing_s(lane_id)))
 
-    def rest(self, t_s: float, out: list[Command]) -> None:
-        """As if no control of all voices had been touched."""
+    def rest(self, t_s: float, out: list[Command], *, keeps_named: bool) -> None:
+        """As if no control of all voices had been touched; what was set by name stays, or goes too."""
+        kept = {
+            lane_id: value for lane_id, value in self.shared.lanes.items() if keeps_named and lane_id in self._named
+        }
         for lane_id in self.shared.lanes:
-            out.append(SetLane(t_s, ALL_VOICES, lane_id, None, _smoothing_s(lane_id)))
+            if lane_id not in kept:
+                out.append(SetLane(t_s, ALL_VOICES, lane_id, None, _smoothing_s(lane_id)))
         for lane_id in self.shared.offsets(self._bindings):
             out.append(OffsetLane(t_s, ALL_VOICES, lane_id, 0.0, _smoothing_s(lane_id)))
-        self.shared = LaneState(ALL_VOICES)
+        self.shared = LaneState(ALL_VOICES, kept)
         self._jumped.clear()
         self._grips.clear()
 
@@ -132,6 +138,8 @@ class ControlMap:
     ) -> None:
         lane_id = binding.lane
         if binding.mode == "set":
+            if state is self.shared:
+                self._named.discard(lane_id)
             if state.lanes.get(lane_id) != value:
                 state.lanes[lane_id] = value
                 out.append(SetLane(t_s, state.voice, lane_id, value, binding.smoothing_s))

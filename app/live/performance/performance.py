@@ -234,19 +234,21 @@ class Performance:
         elif number >= _ALL_NOTES_OFF:
             self._playing.keys.release_channels(t_s, scope, out)
 
-    def _reset_controllers(self, t_s: float, channels: frozenset[int], out: list[Command]) -> None:
+    def _reset_controllers(
+        self, t_s: float, channels: frozenset[int], out: list[Command], *, keeps_named: bool = True
+    ) -> None:
         for channel in sorted(channels):
             self._parameters.reset(channel)
         for group in sorted({self._playing.group(channel) for channel in channels}):
             self._playing.keys.pedals_up(t_s, group, out)
-        self._playing.controls.rest(t_s, out)
+        self._playing.controls.rest(t_s, out, keeps_named=keeps_named)
         self._playing.rest(t_s, channels, out)
         self._playing.retune_all(t_s, out)
 
     def _panic(self, t_s: float, out: list[Command]) -> None:
         self._playing.keys.silence(t_s, out)
         out.append(Silence(t_s))
-        self._reset_controllers(t_s, _ALL_CHANNELS, out)
+        self._reset_controllers(t_s, _ALL_CHANNELS, out, keeps_named=False)
 
     # ---- programs, gestures
 

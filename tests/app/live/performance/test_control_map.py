@@ -182,6 +182,15 @@ def test_an_unplugged_controller_leaves_the_other_keys() -> None:
     assert stage.sounding == [60.5]
 
 
+def test_what_was_set_by_name_outlives_a_controller_but_not_a_panic() -> None:
+    stage = Stage()
+    stage.do(LaneMoved(10.0, "fry", 0.5))
+    stage.play("b0017f")
+    assert [c.lane for c in told(stage.performance.controller_vanished(11.0), SetLane)] == ["roughness"]
+    assert [c.lane for c in told(stage.performance.restate(11.0), SetLane)] == ["fry"]
+    assert [c.lane for c in told(stage.performance.panic(12.0), SetLane)] == ["fry"]
+
+
 def test_programs_choose_from_banks() -> None:
     stage = Stage(preset_ids=[f"p{n}" for n in range(130)])
     assert stage.play("c303") == [LoadPreset(10.0, 0, 3, "p3")]
