@@ -73,8 +73,9 @@ def survey_recording(path: Path) -> Survey:
         with soundfile.SoundFile(path) as file:
             return _survey(path, file)
     except soundfile.LibsndfileError as fault:
-        # What libsndfile says of an MP3 that is none is about files that are not there; this one is.
-        reason = "Format not recognised" if fault.code == _NO_FILE else fault.error_string.rstrip(".")
+        reason = fault.error_string.removeprefix("Error : ").rstrip(".")
+        if fault.code == _NO_FILE:  # said of an MP3 that is none, though the file is there
+            reason = "Format not recognised"
         raise UserError(f"{path} cannot be read: {reason}.", remedy="Convert it to WAV or FLAC.") from fault
     except OSError as fault:
         raise UserError(f"{path} cannot be read: {fault.strerror}.", remedy="Look at its permissions.") from fault

@@ -130,6 +130,10 @@ def test_truncated_files_are_refused_or_read_as_far_as_they_go(tmp_path: Path) -
     whole = write(tmp_path / "whole.wav", GOOD).read_bytes()
     (tmp_path / "half.wav").write_bytes(whole[: len(whole) // 2])
     assert 1.0 < survey_recording(tmp_path / "half.wav").duration_s < 2.0
+    flac = write(tmp_path / "whole.flac", GOOD)
+    (tmp_path / "half.flac").write_bytes(flac.read_bytes()[: flac.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"half\.flac cannot be read: flac decoder"):
+        survey_recording(tmp_path / "half.flac")
     (tmp_path / "head.wav").write_bytes(whole[:20])
     with pytest.raises(UserError, match="cannot be read"):
         survey_recording(tmp_path / "head.wav")
