@@ -50,7 +50,7 @@ def decoder_cost(
     for voice in range(n_voices):
         latents = rng.standard_normal((n_frames + HOP_SAMPLES // 8, codec.config.latent_dim)).astype(np.float32)
         latents[:, -N_EXPLICIT:] = compress_explicit(explicit).T
-        decoder.begin(voice, voice, pitch_drift=0.5, delay_samples=37 * voice)
+        decoder.begin(voice, voice, f0_hz=220.0, pitch_drift=0.5, delay_samples=37 * voice)
         decoder.push(voice, latents)
     hz = np.repeat(np.linspace(120.0, 480.0, n_voices)[:, None], n_samples, axis=1)
     out = np.empty((n_voices, n_samples), dtype=np.float32)

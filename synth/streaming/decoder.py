@@ -66,15 +66,32 @@ class StreamingDecoder:
                          sound before its pulse; about -50 dB from offline decoding. 0: a bend is in its own block.
     frames_at_once       frames the network makes in one pass where latents are there: fewer follow a bend's timbre
                          sooner, more cost less
+    makes_frames         `process` runs the network when a frame is not there yet. False: only `prepare` does, so that
+                         a block costs about the same every time; a frame that is not there is replaced by the last
+                         one, and counted. A voice then begins to sound when its first frames have been prepared.
+
+    With makes_frames=False one thread may call `process` and `stop` while another calls `push` and `prepare`, and
+    `begin` or `restore` for voices that are not active: a frame is counted as ready once all of it is written.
+
+    late_frames   [n_voices] blocks that had to do with a frame that was too old
     """
 
-    def __init__(self, codec: Codec, n_voices: int, *, look_ahead_samples: int = 0, frames_at_once: int = 2) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        n_voices: int,
+        *,
+        look_ahead_samples: int = 0,
+        frames_at_once: int = 2,
+        makes_frames: bool = True,
+    ) -> None:
         if not 0 <= look_ahead_samples <= EXACT_LOOK_AHEAD_SAMPLES:
             raise ValueError(f"a look-ahead is 0 to {EXACT_LOOK_AHEAD_SAMPLES} samples, not {look_ahead_samples}")
         if not 1 <= frames_at_once <= MOST_AT_ONCE:
             raise ValueError(f"the network makes 1 to {MOST_AT_ONCE} frames in one pass, not {frames_at_once}")
         self.n_voices, self.look_ahead_samples = n_voices, look_ahead_samples
-        self._at_once = frames_at_once
+        self._at_once, self._makes_frames = frames_at_once, makes_frames
+        self.late_frames = np.zeros(n_voices, dtype=np.int64)
         # With look-ahead to spare, pulses wait too: jitter may then place them early from the pitch as it really was.
         self._pulse_lag = max(0, look_ahead_samples - FILTER_WINDOW)
         self.frames = StreamingFrames(codec, n_voices, are_pulses_causal=look_ahead_samples < FILTER_WINDOW)
@@ -100,14 +117,23 @@ class StreamingDecoder:
     # ---- voices
 
     def begin(
-        self, voice: int, seed: int, *, delay_samples: int = 0, pitch_drift: float = 0.0, start_cycle: float = 0.0
+        self,
+        voice: int,
+        seed: int,
+        *,
+        f0_hz: float,
+        delay_samples: int = 0,
+        pitch_drift: float = 0.0,
+        start_cycle: float = 0.0,
     ) -> None:
         """Let `voice` start `delay_samples` into the next block. Latents are pushed before that.
 
+        f0_hz         what its first filters are made for, until a block says more
         pitch_drift   0..1 of the sampled drift of F0 that is heard
-        start_cycle   phase the voice starts with, in cycles
+        start_cycle   phase the voice starts with, in cycles: its first pulse comes when that reaches the next whole
         """
         self.frames.begin(voice, seed, pitch_drift)
+        self.frames.latest_hz[voice] = f0_hz
         self._track.begin(voice, start_cycle)
         self._pulses.begin(voice)
         self._tail[voice] = 0.0
@@ -156,8 +182,7 @@ class StreamingDecoder:
         voices = np.flatnonzero(self.active)
         if len(voices):
             needed = self._needed(self._track.end[voices] - self.look_ahead_samples, BLOCK_SAMPLES)
-            come = np.array([self.frames.waiting(int(voice)) for voice in voices]) - self.frames.look_ahead
-            here = self.frames.ready[voices] + np.maximum(come, 0)
+            here = self.frames.ready[voices] + self.frames.come(voices)
             self.frames.prepare(voices, np.minimum(needed, here), self._at_once)
 
     # ---- sound
@@ -172,11 +197,12 @@ class StreamingDecoder:
             raise ValueError(f"pitch {f0_hz.shape} and audio {out.shape} must both be [{self.n_voices}, n_samples]")
         out[:] = 0.0
         while done < n_samples:
-            waiting = self.active & (self._wait > 0)
             n_now = min(n_samples - done, BLOCK_SAMPLES)
+            can_sound = self.active if self._makes_frames else self.active & (self.frames.ready > 0)
+            waiting = can_sound & (self._wait > 0)
             if waiting.any():  # a voice's first sample begins a block of its own
                 n_now = min(n_now, int(self._wait[waiting].min()))
-            voices = np.flatnonzero(self.active & (self._wait == 0))
+            voices = np.flatnonzero(can_sound & (self._wait == 0))
             if len(voices):
                 piece = slice(done, done + n_now)
                 out[voices, piece] = self._sound(voices, f0_hz[voices, piece].astype(np.float64))
@@ -193,7 +219,11 @@ class StreamingDecoder:
         self._track.append(voices, hz)
         self.frames.latest_hz[voices] = hz[:, -1]
         heard = self._track.end[voices] - self.look_ahead_samples - n_samples
-        self.frames.prepare(voices, self._needed(heard, n_samples), self._at_once)
+        needed = self._needed(heard, n_samples)
+        if self._makes_frames:
+            self.frames.prepare(voices, needed, self._at_once)
+        else:
+            self.late_frames[voices] += np.maximum(needed - self.frames.ready[voices], 0)
         self._filter_pulses(voices, heard, n_samples)
         self._filter_breath(voices, heard, n_samples)
         audio = self._tail[voices, :n_samples]
@@ -217,8 +247,9 @@ class StreamingDecoder:
         first = self._track.end[voices] - self._pulse_lag - n_samples
         pulses = self._pulses.take(voices, first, n_samples)
         samples = first[:, None] + np.arange(n_samples)
-        place = np.maximum(samples, 0)
-        pulses *= self.frames.gain[voices[:, None], place // HOP_SAMPLES % RING_FRAMES, place % HOP_SAMPLES]
+        pulses *= self.frames.gain[
+            voices[:, None], self._ring(voices[:, None], samples // HOP_SAMPLES), samples % HOP_SAMPLES
+        ]
         pairs: list[tuple[int, int]] = []
         for row in range(len(voices)):
             start = int(first[row])
@@ -235,8 +266,9 @@ class StreamingDecoder:
                     pairs.append((row, window))
         if pairs:
             row, window = np.array(pairs).T
-            filters = self.frames.pulse_filters[voices[row], window // SUBFRAMES % RING_FRAMES, window % SUBFRAMES]
-            self._add(self._lines[: len(row)], voices[row], window * SUB_HOP - _WINDOW_LEAD - heard[row], filters)
+            of = voices[row]
+            filters = self.frames.pulse_filters[of, self._ring(of, window // SUBFRAMES), window % SUBFRAMES]
+            self._add(self._lines[: len(row)], of, window * SUB_HOP - _WINDOW_LEAD - heard[row], filters)
 
     def _filter_breath(self, voices: IntArray, heard: IntArray, n_samples: int) -> None:
         """Add the windows of breath that begin to sound in this block."""
@@ -250,10 +282,9 @@ class StreamingDecoder:
         self._next_window[voices] += count
         begin = window * SUB_HOP - _WINDOW_LEAD
         samples = begin[:, None] + np.arange(FILTER_WINDOW)
-        place = np.maximum(samples, 0)
-        frame, sub = window // SUBFRAMES % RING_FRAMES, window % SUBFRAMES
-        breath = self.frames.breath[of[:, None], place // HOP_SAMPLES % RING_FRAMES, place % HOP_SAMPLES]
-        depth = self.frames.gates[of, frame, sub][:, None]
+        place, sub = self._ring(of, window // SUBFRAMES), window % SUBFRAMES
+        breath = self.frames.breath[of[:, None], self._ring(of[:, None], samples // HOP_SAMPLES), samples % HOP_SAMPLES]
+        depth = self.frames.gates[of, place, sub][:, None]
         if depth.any():
             breath *= 1.0 + depth * glottal_gate(self._track.at(of, begin, FILTER_WINDOW))
         breath *= self._window
@@ -261,7 +292,11 @@ class StreamingDecoder:
         lines = self._lines[: len(row), :FILTER_FFT]
         lines[:] = 0.0
         lines[:, _SPREAD : _SPREAD + FILTER_WINDOW] = breath  # in the transform's middle: zero phase spreads both ways
-        self._add(lines, of, begin - _SPREAD - heard[row], self.frames.noise_filters[of, frame, sub])
+        self._add(lines, of, begin - _SPREAD - heard[row], self.frames.noise_filters[of, place, sub])
+
+    def _ring(self, voices: IntArray, frame: IntArray) -> IntArray:
+        """Where `frame` of `voices` lies in the rings; the first before it, the last one ready after it."""
+        return np.clip(frame, 0, self.frames.ready[voices] - 1) % RING_FRAMES
 
     def _add(self, lines: Float32Array, voices: IntArray, offsets: IntArray, filters: NDArray[np.inexact]) -> None:
         """Filter `lines` [n, n_fft] and add them to the tails of `voices`, `offsets` samples from now."""

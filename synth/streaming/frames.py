@@ -117,9 +117,10 @@ class StreamingFrames:
         self._pending[voice] = np.concatenate([self._pending[voice], latents.astype(np.float32)])
         self._pending_hz[voice] = np.concatenate([self._pending_hz[voice], hz])
 
-    def waiting(self, voice: int) -> int:
-        """How many frames of `voice` have come and are not prepared yet."""
-        return len(self._pending[voice])
+    def come(self, voices: IntArray) -> IntArray:
+        """How many more frames of `voices` [n] could be prepared from what has been pushed."""
+        come = np.array([len(self._pending[voice]) for voice in voices]) - self.look_ahead * (self._fed[voices] == 0)
+        return np.maximum(come, 0)
 
     def drop_pending(self, voice: int, n_frames: int) -> None:
         """Forget the last `n_frames` that have come and are not prepared, to put newer ones in their place."""
@@ -133,7 +134,7 @@ class StreamingFrames:
         """
         if (self.ready[voices] >= need).all():
             return
-        come = np.array([len(self._pending[voice]) for voice in voices]) - self.look_ahead * (self._fed[voices] == 0)
+        come = self.come(voices)
         together = (come >= at_once) & (self.ready[voices] < need + at_once)
         if together.any():
             self._prepare(voices[together], at_once)

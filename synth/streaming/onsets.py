@@ -31,6 +31,7 @@ ONSET_FRAMES = 32
 REGION_SEMITONES = 3
 VELOCITY_LAYERS = (32, 64, 96, 120)
 _KEY_BYTES = 20
+_START_CYCLE = 0.98  # a note's first pulse need not wait for a period
 _A4_NOTE, _A4_HZ = 69.0, 440.0
 
 
@@ -284,6 +285,8 @@ def start_note(
 def _begin(
     decoder: StreamingDecoder, voice: int, recipe: OnsetRecipe, onset: Onset, hz: float, *, delay_samples: int = 0
 ) -> None:
-    decoder.begin(voice, recipe.seed, delay_samples=delay_samples, pitch_drift=recipe.pitch_drift)
-    decoder.frames.latest_hz[voice] = hz
+    drift = recipe.pitch_drift
+    decoder.begin(
+        voice, recipe.seed, f0_hz=hz, delay_samples=delay_samples, pitch_drift=drift, start_cycle=_START_CYCLE
+    )
     decoder.push(voice, onset.latents)

@@ -93,7 +93,7 @@ def test_any_blocks_are_offline_to_100_db(pitch: Callable[[], Float32Array], siz
     latents = lively_latents(codec)
     wanted = offline(codec, latents, f0_hz, seed=7, drift=0.8)
     decoder = StreamingDecoder(codec, 2, look_ahead_samples=EXACT_LOOK_AHEAD_SAMPLES)
-    decoder.begin(1, 7, pitch_drift=0.8)
+    decoder.begin(1, 7, f0_hz=233.3, pitch_drift=0.8)
     decoder.push(1, latents, f0_hz)
     n_samples = (N_FRAMES - 4) * HOP_SAMPLES
     found = stream(decoder, f0_hz, sizes, n_samples + EXACT_LOOK_AHEAD_SAMPLES, voice=1)
@@ -105,12 +105,12 @@ def test_a_voice_goes_on_from_a_saved_state_without_a_seam() -> None:
     codec, f0_hz = lively_codec(), steady()
     latents, n_samples = lively_latents(codec), 40 * HOP_SAMPLES
     whole = StreamingDecoder(codec, 1)
-    whole.begin(0, 7, pitch_drift=0.5)
+    whole.begin(0, 7, f0_hz=233.3, pitch_drift=0.5)
     whole.push(0, latents, f0_hz)
     wanted = stream(whole, f0_hz, [128], n_samples)
 
     first, second = StreamingDecoder(codec, 1), StreamingDecoder(codec, 3)
-    first.begin(0, 7, pitch_drift=0.5)
+    first.begin(0, 7, f0_hz=233.3, pitch_drift=0.5)
     first.push(0, latents[:20], f0_hz[:20])
     early = stream(first, f0_hz, [128], 5_000)
     state = first.save(0)
@@ -130,7 +130,7 @@ def test_voices_share_a_batch_and_nothing_else() -> None:
     delays, pitches = (0, 131, 400), (110.3, 277.7, 640.1)
     together = StreamingDecoder(codec, 3)
     for voice in range(3):
-        together.begin(voice, voice, delay_samples=delays[voice])
+        together.begin(voice, voice, f0_hz=pitches[voice], delay_samples=delays[voice])
         together.push(voice, latents[voice])
     hz = np.repeat(np.array(pitches)[:, None], 256, axis=1)
     out = np.empty((3, 256), dtype=np.float32)
@@ -141,7 +141,7 @@ def test_voices_share_a_batch_and_nothing_else() -> None:
     audio = np.concatenate(heard, axis=1)
     for voice in range(3):
         alone = StreamingDecoder(codec, 1)
-        alone.begin(0, voice)
+        alone.begin(0, voice, f0_hz=pitches[voice])
         alone.push(0, latents[voice])
         wanted = stream(alone, np.full(N_FRAMES, pitches[voice]), [480], audio.shape[1] - delays[voice])
         assert np.abs(audio[voice, : delays[voice]]).max(initial=0.0) == 0.0
@@ -152,7 +152,7 @@ def test_a_voice_stops_inside_a_block_without_a_click() -> None:
     codec, f0_hz = lively_codec(), steady()
     decoder, other = (StreamingDecoder(codec, 1) for _ in range(2))
     for each in (decoder, other):
-        each.begin(0, 7)
+        each.begin(0, 7, f0_hz=233.3)
         each.push(0, lively_latents(codec), f0_hz)
         stream(each, f0_hz, [128], 2_000)
     decoder.stop(0, after_samples=50, fade_samples=100)
@@ -169,7 +169,7 @@ def test_a_bend_is_heard_after_the_look_ahead_and_not_before(look_ahead: int) ->
     played = []
     for bend in (0.0, 40.0):
         decoder = StreamingDecoder(codec, 1, look_ahead_samples=look_ahead)
-        decoder.begin(0, 7)
+        decoder.begin(0, 7, f0_hz=233.3)
         decoder.push(0, lively_latents(codec, jitter=0.0))
         hz, out = np.full((1, 4_000), 240.0), np.empty((1, 4_000), dtype=np.float32)
         hz[:, 2_000:] += bend
@@ -192,7 +192,7 @@ def test_pulses_come_at_once_and_the_pitch_is_exact() -> None:
         bias[: codec.decoder.n_outputs].view(2, 2, -1)[:, 1] = -4.0
     decoder = StreamingDecoder(codec, 1)
     latents = np.full((N_FRAMES, codec.config.latent_dim), -8.0, dtype=np.float32)
-    decoder.begin(0, 7, start_cycle=0.999)
+    decoder.begin(0, 7, f0_hz=233.3, start_cycle=0.999)
     decoder.push(0, latents)
     audio = stream(decoder, np.full(N_FRAMES, 300.0, np.float32), [128], 9_600)
     peaks = np.flatnonzero(audio > 0.5 * audio.max())
@@ -204,7 +204,7 @@ def test_pulses_come_at_once_and_the_pitch_is_exact() -> None:
 def test_late_latents_hold_the_last_frame_and_are_counted() -> None:
     codec, f0_hz = lively_codec(), steady()
     decoder = StreamingDecoder(codec, 1)
-    decoder.begin(0, 7)
+    decoder.begin(0, 7, f0_hz=233.3)
     decoder.push(0, lively_latents(codec)[:6], f0_hz[:6])
     assert decoder.frames.held_frames[0] == 0
     audio = stream(decoder, f0_hz, [128], 20 * HOP_SAMPLES)
@@ -212,7 +212,7 @@ def test_late_latents_hold_the_last_frame_and_are_counted() -> None:
     assert np.isfinite(audio).all()
     assert np.abs(audio[15 * HOP_SAMPLES :]).max() > 0.0
     needed = StreamingDecoder(codec, 1)
-    needed.begin(0, 7)
+    needed.begin(0, 7, f0_hz=233.3)
     needed.push(0, lively_latents(codec)[: needed.latent_frames_needed(0, 1_000)])
     stream(needed, f0_hz, [128], 1_000)
     assert needed.frames.held_frames[0] == 0
@@ -223,7 +223,7 @@ def test_preparing_ahead_changes_nothing_heard() -> None:
     decoders = [StreamingDecoder(codec, 1, frames_at_once=n) for n in (1, 4)]
     heard = []
     for index, decoder in enumerate(decoders):
-        decoder.begin(0, 7)
+        decoder.begin(0, 7, f0_hz=233.3)
         decoder.push(0, lively_latents(codec), f0_hz)
         pieces = []
         for _ in range(30):
@@ -236,10 +236,34 @@ def test_preparing_ahead_changes_nothing_heard() -> None:
     assert error_db(heard[0], heard[1]) < -100
 
 
+def test_a_block_that_makes_no_frames_sounds_the_same_when_they_are_there_and_holds_when_not() -> None:
+    codec, latents = lively_codec(), lively_latents(lively_codec())
+    heard, decoders = [], [StreamingDecoder(codec, 1, makes_frames=makes) for makes in (True, False, False)]
+    for decoder, n_prepared in zip(decoders, (0, 100, 20), strict=True):
+        out = np.empty((1, 256), dtype=np.float32)
+        decoder.begin(0, 7, f0_hz=233.3)
+        decoder.push(0, latents)
+        if n_prepared:
+            decoder.process(np.full((1, 256), 233.3), out)
+            assert np.abs(out).max() == 0.0  # its time has not begun
+        pieces = []
+        for block in range(100):
+            if block < n_prepared:
+                decoder.prepare()
+            decoder.process(np.full((1, 256), 233.3), out)
+            pieces.append(out[0].copy())
+        heard.append(np.concatenate(pieces))
+    assert error_db(heard[1], heard[0]) < -100
+    assert error_db(heard[2][: 20 * 256], heard[0][: 20 * 256]) < -100
+    assert decoders[1].late_frames[0] == 0 < decoders[2].late_frames[0]
+    assert np.isfinite(heard[2]).all()
+    assert np.abs(heard[2][-256:]).max() > 0.0
+
+
 def test_fry_and_storms_of_bends_stay_finite() -> None:
     codec, rng = lively_codec(), np.random.default_rng(3)
     decoder = StreamingDecoder(codec, 1)
-    decoder.begin(0, 7, pitch_drift=1.0)
+    decoder.begin(0, 7, f0_hz=233.3, pitch_drift=1.0)
     decoder.push(0, lively_latents(codec, jitter=0.5))
     out = np.empty((1, 128), dtype=np.float32)
     loudest = 0.0
