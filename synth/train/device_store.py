@@ -130,10 +130,7 @@ class DeviceStore:
 
         cumulative = self._cumulative(real_fraction, balance)
         clips = torch.searchsorted(cumulative, uniform(n).double()).clamp(max=len(self.records) - 1)
-        spare = self._n_frames[clips] - n_frames
-        slack = max(n_frames // 8, 1)
-        earliest, latest = spare.clamp(max=0) - slack, spare.clamp(min=0) + slack
-        starts = earliest + (uniform(n) * (latest - earliest + 1)).long()
+        starts = excerpt_starts(self._n_frames[clips], n_frames, uniform(n))
         gains_db = (2.0 * uniform(n) - 1.0) * augment_db
         excerpts = self.excerpts(clips, starts, n_frames, gains_db, with_audio=with_audio)
         if with_excitation:
@@ -188,6 +185,16 @@ class DeviceStore:
             chances = torch.from_numpy(np.cumsum(draw_chances(self.records, *key)))
             self._cumulative_chances[key] = chances.to(self.device)
         return self._cumulative_chances[key]
+
+
+def excerpt_starts(lengths: Tensor, n_frames: int, uniform: Tensor) -> Tensor:
+    """First frames [n] of excerpts of clips of `lengths` [n], from `uniform` [n] in 0..1; as ClipStore draws them.
+
+    Excerpts may begin before a clip or end after it, by an eighth or as much as a short clip needs.
+    """
+    spare, slack = lengths - n_frames, max(n_frames // 8, 1)
+    earliest, latest = spare.clamp(max=0) - slack, spare.clamp(min=0) + slack
+    return earliest + (uniform * (latest - earliest + 1)).long()
 
 
 def _whole_clips(store: ClipStore, n_frames: NDArray[np.int64]) -> Iterator[dict[str, NDArray[Any]]]:

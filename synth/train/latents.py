@@ -18,6 +18,7 @@ from synth.spec.audio import HOP_SAMPLES
 from synth.spec.lanes import lane
 from synth.train.codec import encoder_features, explicit_latents
 from synth.train.conditions import LANES
+from synth.train.device_store import excerpt_starts
 
 log = logging.getLogger(__name__)
 
@@ -132,10 +133,7 @@ class LatentStore:
         device = self.device
         clip = torch.multinomial(chance, n, replacement=True, generator=generator)
         variant = torch.randint(len(self._latents), (n,), generator=generator, device=device)
-        slack = max(n_frames // 8, 1)
-        spare = self._length[clip] - n_frames
-        earliest, latest = spare.clamp(max=0) - slack, spare.clamp(min=0) + slack
-        start = earliest + (torch.rand(n, generator=generator, device=device) * (latest - earliest + 1)).long()
+        start = excerpt_starts(self._length[clip], n_frames, torch.rand(n, generator=generator, device=device))
         within = start[:, None] + torch.arange(n_frames, device=device)
         length = self._length[clip][:, None]
         # Beyond the padding lies the same silence as at its ends.
