@@ -80,7 +80,7 @@ class ClipStore:
         real_fraction  chance of a recorded clip (where only one kind is there, it is taken)
         balance        0: clips are drawn by duration; 1: all techniques alike; between: see synth.corpus.weighting
         augment_db     largest gain, either way; held back where the peak would pass full scale
-        with_audio     False leaves "audio" empty, which is much faster
+        with_audio     False leaves "audio" empty, which is much faster; nothing holds the gain back then
 
         Excerpts may begin before a clip or end after it, by an eighth or as much as a short clip needs: there is
         silence there, presence is 0, and the lanes of timbre, technique and pitch are held.
