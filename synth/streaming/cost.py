@@ -29,7 +29,8 @@ class BlockCost:
     """Processor time of blocks of one size, by time.process_time of this process.
 
     load        share of one core that playing in real time takes
-    median_ms   wall time of a block; `worst_ms` the slowest of them, the rest of the machine included
+    median_ms   wall time of a block, for the decoder without `prepare`, which is called between blocks;
+                `worst_ms` the slowest of them, the rest of the machine included
     """
 
     n_voices: int
@@ -46,7 +47,7 @@ def decoder_cost(
     rng = np.random.default_rng(0)
     n_frames = int(seconds * FRAME_RATE_HZ)
     explicit = {name: np.full(1, _EXPLICIT[name], dtype=np.float32) for name in EXPLICIT_NAMES}
-    decoder = StreamingDecoder(codec, n_voices, frames_at_once=frames_at_once)
+    decoder = StreamingDecoder(codec, n_voices, frames_at_once=frames_at_once, makes_frames=False)
     for voice in range(n_voices):
         latents = rng.standard_normal((n_frames + HOP_SAMPLES // 8, codec.config.latent_dim)).astype(np.float32)
         latents[:, -N_EXPLICIT:] = compress_explicit(explicit).T
@@ -55,7 +56,7 @@ def decoder_cost(
     hz = np.repeat(np.linspace(120.0, 480.0, n_voices)[:, None], n_samples, axis=1)
     out = np.empty((n_voices, n_samples), dtype=np.float32)
     n_blocks = int(seconds * SAMPLE_RATE_HZ / n_samples)
-    load, walls = _timed(lambda: decoder.process(hz, out), n_blocks, n_samples / SAMPLE_RATE_HZ)
+    load, walls = _timed(lambda: decoder.process(hz, out), n_blocks, n_samples / SAMPLE_RATE_HZ, decoder.prepare)
     return BlockCost(n_voices, n_samples, load, *walls)
 
 
@@ -75,12 +76,20 @@ def sampler_cost(
     return BlockCost(n_voices, n_frames * HOP_SAMPLES, load, *walls)
 
 
-def _timed(work: Callable[[], object], n_times: int, block_s: float) -> tuple[float, tuple[float, float]]:
-    """-> (processor seconds for each second of sound, (median, worst) wall milliseconds of one `work`)."""
+def _nothing() -> None:
+    """For work that needs nothing between."""
+
+
+def _timed(
+    work: Callable[[], object], n_times: int, block_s: float, between: Callable[[], None] = _nothing
+) -> tuple[float, tuple[float, float]]:
+    """-> (processor seconds of both for each second of sound, (median, worst) wall milliseconds of one `work`)."""
+    between()
     work()  # what the first call builds is not the cost of the others
     walls_ms = np.empty(n_times)
     before = time.process_time()
     for index in range(n_times):
+        between()
         start = time.perf_counter()
         work()
         if torch.cuda.is_available():

@@ -149,6 +149,13 @@ class StreamingDecoder:
         """
         self.frames.push(voice, latents, f0_hz)
 
+    def take_back(self, voice: int) -> int:
+        """Forget the latents of `voice` that no filter has been made of -> the frame to push next.
+
+        With StreamingSampler.rewind to that frame, a moved lane is drawn anew instead of waiting for what is drawn.
+        """
+        return self.frames.take_back(voice)
+
     def stop(self, voice: int, *, after_samples: int = 0, fade_samples: int = FADE_SAMPLES) -> None:
         """Let `voice` fade out in a straight line, from `after_samples` into the next block on."""
         self._stop_at[voice] = self.position(voice) + after_samples

@@ -122,10 +122,11 @@ class StreamingFrames:
         come = np.array([len(self._pending[voice]) for voice in voices]) - self.look_ahead * (self._fed[voices] == 0)
         return np.maximum(come, 0)
 
-    def drop_pending(self, voice: int, n_frames: int) -> None:
-        """Forget the last `n_frames` that have come and are not prepared, to put newer ones in their place."""
-        keep = max(len(self._pending[voice]) - n_frames, 0)
-        self._pending[voice], self._pending_hz[voice] = self._pending[voice][:keep], self._pending_hz[voice][:keep]
+    def take_back(self, voice: int) -> int:
+        """Forget what was pushed and is not used yet -> the frame that is to be pushed next."""
+        self._pending[voice] = self._pending[voice][:0]
+        self._pending_hz[voice] = self._pending_hz[voice][:0]
+        return int(self._fed[voice])
 
     def prepare(self, voices: IntArray, need: IntArray, at_once: int = 1) -> None:
         """Let `ready` reach `need` [n] for `voices` [n]. If one has to go, all whose latents are there go together.

@@ -260,6 +260,22 @@ def test_a_block_that_makes_no_frames_sounds_the_same_when_they_are_there_and_ho
     assert np.abs(heard[2][-256:]).max() > 0.0
 
 
+def test_what_was_pushed_and_not_used_can_be_taken_back() -> None:
+    codec, latents, f0_hz = lively_codec(), lively_latents(lively_codec()), steady()
+    plain, changed = (StreamingDecoder(codec, 1) for _ in range(2))
+    for decoder in (plain, changed):
+        decoder.begin(0, 7, f0_hz=233.3)
+    plain.push(0, latents, f0_hz)
+    changed.push(0, latents[:20], f0_hz[:20])
+    first = [stream(decoder, f0_hz, [128], 1_280) for decoder in (plain, changed)]
+    frame = changed.take_back(0)
+    assert 4 <= frame < 10
+    changed.push(0, latents[frame:], f0_hz[frame:])
+    rest = [stream(decoder, f0_hz, [128], 40 * HOP_SAMPLES) for decoder in (plain, changed)]
+    np.testing.assert_array_equal(first[0], first[1])
+    assert error_db(rest[1], rest[0]) < -100
+
+
 def test_fry_and_storms_of_bends_stay_finite() -> None:
     codec, rng = lively_codec(), np.random.default_rng(3)
     decoder = StreamingDecoder(codec, 1)
