@@ -322,33 +322,41 @@ def refine(
         denoiser.to(place), teacher.to(place), statistics, latents, hearing,
         weight=weight, batch_size=batch_size, seed=seed + len(rounds),
     )  # fmt: skip
-    started_s = time.monotonic() - (float(rounds[-1]["seconds"]) if rounds else 0.0)
-    heard: list[Heard] = []
     try:
-        while True:
-            requests, drawn, measured = run.listen(n_windows, (4, 2, 8, 1)[len(rounds) % 4])
-            figures = run.report(requests, measured)
-            rounds.append({"round": len(rounds), "seconds": time.monotonic() - started_s, "lanes": figures})
-            log.info("round %d: %s", len(rounds) - 1, json.dumps(figures))
-            if len(rounds) > 1 and time.monotonic() - started_s > minutes * 60:
-                break
-            kept, learnt = Heard(drawn, requests.f0_hz, measured).split(max(n_windows // 10, _LEAST_KEPT))
-            heard = [*heard[-2:], learnt]
-            explained = run.teach_reader(Heard.joined(heard), kept, reader_steps)
-            losses = run.move_network(network_steps)
-            rounds[-1] |= {"reader_explains": explained} | losses | {"seconds": time.monotonic() - started_s}
-            log.info("reader explains %s; %s", json.dumps(explained), json.dumps(losses))
-            folder = run_dir / f"round-{len(rounds)}"
-            stored["control"] = {"rounds": len(rounds), "weight": weight, "steps_a_round": network_steps}
-            for place_dir in (folder, run_dir):
-                place_dir.mkdir(parents=True, exist_ok=True)
-                save_weights(place_dir / DENOISER_FILE, run.task.student, "denoiser", stored)
-            write_atomically(run_dir / "control.json", json.dumps(rounds, indent=1).encode())
+        _go_round(run, rounds, stored, run_dir, minutes, n_windows=n_windows, steps=(reader_steps, network_steps))
     finally:
         hearing.close()
+    return run.task.student
+
+
+def _go_round(
+    run: ControlRun, rounds: list[dict[str, Any]], stored: dict[str, Any], run_dir: Path, minutes: float, *,
+    n_windows: int, steps: tuple[int, int],
+) -> None:  # fmt: skip
+    """Listen, teach the reader, move the network, save; until the time is over, and listen once more."""
+    reader_steps, network_steps = steps
+    started_s = time.monotonic() - (float(rounds[-1]["seconds"]) if rounds else 0.0)
+    heard: list[Heard] = []
+    while True:
+        requests, drawn, measured = run.listen(n_windows, (4, 2, 8, 1)[len(rounds) % 4])
+        figures = run.report(requests, measured)
+        rounds.append({"round": len(rounds), "seconds": time.monotonic() - started_s, "lanes": figures})
+        log.info("round %d: %s", len(rounds) - 1, json.dumps(figures))
+        if len(rounds) > 1 and time.monotonic() - started_s > minutes * 60:
+            break
+        kept, learnt = Heard(drawn, requests.f0_hz, measured).split(max(n_windows // 10, _LEAST_KEPT))
+        heard = [*heard[-2:], learnt]
+        explained = run.teach_reader(Heard.joined(heard), kept, reader_steps)
+        losses = run.move_network(network_steps)
+        rounds[-1] |= {"reader_explains": explained} | losses | {"seconds": time.monotonic() - started_s}
+        log.info("reader explains %s; %s", json.dumps(explained), json.dumps(losses))
+        stored["control"] = {"rounds": len(rounds), "weight": run.weight, "steps_a_round": network_steps}
+        for folder in (run_dir / f"round-{len(rounds)}", run_dir):
+            folder.mkdir(parents=True, exist_ok=True)
+            save_weights(folder / DENOISER_FILE, run.task.student, "denoiser", stored)
+        write_atomically(run_dir / "control.json", json.dumps(rounds, indent=1).encode())
     # The last listening moved nothing: it is the figures of what is shipped.
     write_atomically(run_dir / "control.json", json.dumps(rounds, indent=1).encode())
-    return run.task.student
 
 
 def _finished_rounds(run_dir: Path) -> list[dict[str, Any]]:
