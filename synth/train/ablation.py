@@ -26,6 +26,7 @@ from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import Corpus
 from synth.diffusion.unet import Injection
 from synth.engine import load_codec
+from synth.spec.audio import WINDOW_FRAMES
 from synth.ssl.encoder import AudioEncoder, LogMelEncoder, SslConfig, SslEncoder, random_encoder
 from synth.train.ablation_data import MATERIAL_FILE, load, prepare
 from synth.train.ablation_measures import Judge
@@ -175,6 +176,7 @@ def study(arguments: argparse.Namespace) -> None:
             steps=arguments.steps or _FEWEST_STEPS,
             batch=arguments.batch,
             listened=arguments.listened,
+            heard_frames=arguments.heard_frames,
             guide_every=arguments.guide_every,
             evaluations=arguments.evaluations,
             widths=tuple(arguments.widths),
@@ -221,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--listened", type=int, default=8, help="windows of a batch that the encoder hears")
     parser.add_argument("--windows", type=int, default=6_000, help="to train on")
     parser.add_argument("--asked", type=int, default=64, help="validation windows that are sung again")
+    parser.add_argument("--heard-frames", type=int, default=WINDOW_FRAMES, help="of each of those windows")
     parser.add_argument("--evaluations", type=int, default=10, help="in a run, log-spaced")
     parser.add_argument("--guide-every", type=int, default=1, help="steps between those that are guided")
     parser.add_argument("--widths", type=int, nargs=2, default=(64, 96), help="of the tiny denoiser")

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from synth.codec.layout import EXPLICIT
 from synth.diffusion.unet import DenoiserConfig, Injection
+from synth.spec.audio import WINDOW_FRAMES
 from synth.ssl.encoder import AudioEncoder
 from synth.train.ablation_data import Material, Windows
 from synth.train.ablation_measures import Judge
@@ -29,7 +30,6 @@ from synth.train.stages import (
     RegimeEstimator,
     StageConfig,
     StageController,
-    level_density,
     tilted_levels,
 )
 from synth.train.structure import alike_blocks, coupling, membership_of, signatures, similarity
@@ -40,7 +40,8 @@ OFF = StageConfig(ssl_guidance=False, adaptive_levels=False, structure=False)
 _EXPLICIT_WEIGHT = 2.0
 _WARMUP_STEPS = 50
 _EMA_DECAY = 0.995
-_LISTEN_EVERY = 5  # steps between measurements of D where no loss needs it
+_PROBE_GROWTH = 1.04  # in steps, between measurements of D
+_PROBE_LEVELS = (0.3, 0.5, 0.7, 0.9)
 _RECORD_GROWTH = 1.04
 
 
@@ -74,13 +75,14 @@ def study_arms() -> list[Arm]:
 class RunPlan:
     """Size and length of every run.
 
-    listened      windows of a batch that the encoder hears
+    listened      windows of a batch that the encoder hears, the first heard_frames of each
     guide_every   steps between those that are guided; the weight makes up for it (lazily, Karras et al. 2020)
     """
 
     steps: int
     batch: int = 16
     listened: int = 8
+    heard_frames: int = WINDOW_FRAMES
     guide_every: int = 1
     evaluations: int = 10
     learning_rate: float = 2e-3
@@ -149,7 +151,16 @@ class StackRun:
         first = list(range(0, plan.batch, stride))[: plan.listened]
         # Those that are listened to stand first and are spread over all noise levels.
         self._strata = torch.tensor(first + [i for i in range(plan.batch) if i not in first], device=self.device)
-        self._next_record = 20.0
+        self._next_record = self._next_probe = 20.0
+        self._probe_windows = self._chosen_probe()
+
+    def _chosen_probe(self) -> tuple[Tensor, ...]:
+        """Latents, noise, levels, condition and F0 of the windows that D is measured on; they are trained on, too."""
+        windows = self.material.train.at(slice(len(_PROBE_LEVELS)))
+        generator = torch.Generator(device=self.device).manual_seed(7)
+        noise = torch.randn(windows.latents.shape, generator=generator, device=self.device)
+        u = torch.tensor(_PROBE_LEVELS[: len(windows)], device=self.device)
+        return windows.latents, noise, u, windows.condition, windows.f0_hz
 
     def train(self, steps: int | None = None) -> float:
         """Run the plan (or only its first `steps`) -> seconds of training, evaluation not counted."""
@@ -191,66 +202,72 @@ class StackRun:
             windows.condition[self._of_seed],
         )  # fmt: skip
         loss = (squared * self._weight).mean((1, 2, 3)).sum()
-        loss = loss + self._listen(step, predicted, windows, 1.0 / level_density(u, tilt)) + self._couple(step)
+        loss = loss + self._guide(step, predicted, windows) + self._couple(step)
         self._optimizer.param_groups[0]["lr"] = self._rate(step)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._optimizer.step()
         self.stack.average(min(_EMA_DECAY, step / (step + 10)))
+        self._probe(step)
         self._record(step)
 
     def _rate(self, step: int) -> float:
         done = step / self.plan.steps
         return self.plan.learning_rate * min(1.0, step / _WARMUP_STEPS) * (0.51 + 0.49 * math.cos(math.pi * done))
 
-    def _listen(self, step: int, predicted: Tensor, windows: Windows, weight: Tensor) -> Tensor:
-        """Measure D wherever it is due, and return the sum of what guides."""
-        n = self.plan.listened
-        every = self.plan.guide_every
-        guided = [i for i, m in enumerate(self.members) if step % every == 0 and m.control.guidance_weight > 0.0]
-        heard = range(len(self.members)) if step % _LISTEN_EVERY == 0 else guided
+    def _guide(self, step: int, predicted: Tensor, windows: Windows) -> Tensor:
+        """The sum of what guides in this step."""
         total = predicted.new_zeros(())
-        found: dict[tuple[str, int], Tensor] = {}
-        f0_hz = windows.f0_hz[:, :n]
+        if step % self.plan.guide_every:
+            return total
+        part = (slice(None), slice(self.plan.listened), slice(self.plan.heard_frames))
+        f0_hz = windows.f0_hz[part]
         for name, encoder in self.encoders.items():
-            mine = [i for i in heard if self.members[i].arm.encoder == name]
-            others = [i for i in heard if name in self.members[i].observers and i not in mine]
-            if not mine and not others:
+            rows = [i for i, m in enumerate(self.members) if m.arm.encoder == name and m.control.guidance_weight > 0.0]
+            if not rows:
                 continue
+            seeds = self._of_seed[rows]
             with torch.no_grad():
-                wanted = self._embed(encoder, windows.latents[:, :n], f0_hz)
-            for rows, with_gradient in (
-                ([i for i in mine if i in guided], True),
-                ([i for i in mine if i not in guided] + others, False),
-            ):
-                if not rows:
-                    continue
-                seeds = self._of_seed[rows]
-                with torch.set_grad_enabled(with_gradient):
-                    made = self._embed(encoder, predicted[rows, :n], f0_hz[seeds])
-                    each = embedding_distance(made, wanted[seeds])
-                if with_gradient:
-                    weights = torch.tensor([self.members[i].control.guidance_weight for i in rows], device=self.device)
-                    total = total + every * (weights * each.mean(1)).sum()
-                share = weight[rows, :n] / weight[rows, :n].sum(1, keepdim=True)
-                found |= dict(zip([(name, i) for i in rows], (each.detach() * share).sum(1).unbind(), strict=True))
-        self._observe(step, found)
+                wanted = self._embed(encoder, windows.latents[part], f0_hz)
+            each = embedding_distance(self._embed(encoder, predicted[rows][part], f0_hz[seeds]), wanted[seeds])
+            weights = torch.tensor([self.members[i].control.guidance_weight for i in rows], device=self.device)
+            total = total + self.plan.guide_every * (weights * each.mean(1)).sum()
         return total
 
     def _embed(self, encoder: AudioEncoder, latents: Tensor, f0_hz: Tensor) -> Tensor:
         """[M, B, T, C] -> [M, B, T', D]."""
         return self.sound.embed(encoder, latents.flatten(0, 1), f0_hz.flatten(0, 1)).unflatten(0, latents.shape[:2])
 
-    def _observe(self, step: int, found: dict[tuple[str, int], Tensor]) -> None:
-        if not found:
+    @torch.no_grad()
+    def _probe(self, step: int) -> None:
+        """D of every run on the same few windows, noises and levels, at steps that grow by a share: a series without
+        the noise of drawing, which is what lets short runs be judged."""
+        if step < self._next_probe:
             return
-        values = torch.stack(list(found.values())).tolist()  # the only wait for the device in a step
-        for (name, index), value in zip(found, values, strict=True):
-            member = self.members[index]
-            if name in member.observers:
-                member.observers[name].observe(step, value)
-            if name == member.arm.encoder:
-                member.control.observe(step, value, step / self.plan.steps)
+        self._next_probe = step * _PROBE_GROWTH
+        clean, noise, u, condition, f0_hz = self._probe_windows
+        n = len(self.members)
+        _, predicted = self.stack.predict(
+            self.stack.parameters, *(x.expand(n, *x.shape) for x in (clean, noise, u, condition))
+        )
+        frames = slice(self.plan.heard_frames)
+        for name, encoder in self.encoders.items():
+            staged = [i for i, m in enumerate(self.members) if m.arm.stages != OFF and m.arm.encoder == name]
+            rows = staged + [i for i, m in enumerate(self.members) if name in m.observers]
+            if not rows:
+                continue
+            pitch = f0_hz[:, frames]
+            wanted = self._embed(encoder, clean[None, :, frames], pitch[None])
+            made = self._embed(encoder, predicted[rows][:, :, frames], pitch.expand(len(rows), *pitch.shape))
+            values = embedding_distance(made, wanted).mean(1).tolist()
+            for index, value in zip(rows, values, strict=True):
+                self._observe(self.members[index], name, step, value)
+
+    def _observe(self, member: Member, encoder: str, step: int, value: float) -> None:
+        if encoder in member.observers:
+            member.observers[encoder].observe(step, value)
+        if encoder == member.arm.encoder:
+            member.control.observe(step, value, step / self.plan.steps)
 
     def _couple(self, step: int) -> Tensor | float:
         rows = [i for i, member in enumerate(self.members) if member.control.config.structure]
@@ -283,6 +300,7 @@ class StackRun:
 
     def _evaluate(self, step: int, *, last: bool) -> None:
         measured = self.judge.measure(self.stack, last=last)
+        log.info("step %d of %d, %d runs", step, self.plan.steps, len(self.members))
         for member, figures in zip(self.members, measured, strict=True):
             member.curve.append({"step": step, "regime": round(member.control.measured.value, 5)} | figures)
 
