@@ -55,7 +55,7 @@ class _Tracts:
 
     weighted  [n_rows, n_bands]: rows of the tables times the inverse covariance
     inverse   [n_bands, n_bands] inverse covariance of what is not explained
-    own       [n_scales, n_f1 * 2 widths, n_f2]: squared norms of the sums of three rows
+    own       [n_f1 * n_widths, n_f2, n_scales]: squared norms of the sums of three rows
     """
 
     n_bands: int
@@ -110,12 +110,9 @@ def _misfit(power: Float32Array, spacing_hz: Float64Array) -> Float32Array:
         total = np.sum((heard @ tracts.inverse) * heard, axis=1)
         for row, member in enumerate(members):
             # The width of F1 and the scale are not asked for: the best of each counts.
-            best = tracts.own[0] + third[row, 0]
-            for own, shared in zip(tracts.own[1:], third[row, 1:], strict=True):
-                np.minimum(best, own + shared, out=best)
-            best += first[row][:, None]
-            narrow, wide = best[::2], best[1::2]
-            out[member] = np.minimum(narrow, wide) + (second[row] + total[row])
+            best = (tracts.own + third[row]).min(axis=2)
+            best = best + first[row][:, None]
+            out[member] = best.reshape(len(_F1_HZ), -1, n_second).min(axis=1) + second[row] + total[row]
     return out
 
 
@@ -147,10 +144,10 @@ def _tracts(spacing_class: int) -> _Tracts:
     i, j = slice(0, len(first)), slice(len(first), len(first) + len(second))
     k = slice(j.stop, len(rows))
     norms = np.diag(products)
-    own = norms[k, None, None] + norms[None, i, None] + norms[None, None, j]
-    own = own + 2.0 * (products[i, j][None, :, :] + products[k, i][:, :, None] + products[k, j][:, None, :])
+    own = norms[i, None, None] + norms[None, j, None] + norms[None, None, k]
+    own = own + 2.0 * (products[i, j][:, :, None] + products[i, k][:, None, :] + products[j, k][None, :, :])
     apart = _F2_HZ[None, :] - np.repeat(_F1_HZ, len(_F1_WIDTHS_HZ))[:, None] > _NEAREST_HZ
-    own = np.where(apart[None, :, :], own, _IMPOSSIBLE)
+    own = np.where(apart[:, :, None], own, _IMPOSSIBLE)
     return _Tracts(len(hz), (rows @ inverse).astype(np.float32), inverse.astype(np.float32), own.astype(np.float32))
 
 
