@@ -122,7 +122,7 @@ def _physical(
     emphasised = pre_emphasise(speech, FLATTENING)
     modulation = measure_modulation(emphasised, track.f0_hz, track.voiced)
     apart = pulses_apart(emphasised, track.f0_hz, track.voiced)
-    formants = measure_formants(audio_mono, n_frames, track.f0_hz, track.voiced, spectrum.loudness_db > STOPS_DB)
+    formants = measure_formants(audio_mono, n_frames, spectrum.loudness_db > STOPS_DB)
     aperiodic = 10.0 * np.log10(np.clip(1.0 - r, 1e-4, 1.0))
     audible = (spectrum.loudness_db > STOPS_DB - 10.0).astype(np.float64)
     physical = {

@@ -1,8 +1,4 @@
-"""Vowel resonances: F1 and F2 from the harmonics' levels, the tract's scale from F3 and F4.
-
-F3 and F4 are found by linear prediction (autocorrelation method, Makhoul 1975): they lie too high for single harmonics
-to mislead it, and the means of a second settle the rest.
-"""
+"""Vowel resonances by linear prediction (autocorrelation method, Makhoul 1975)."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ from numpy.typing import NDArray
 from synth.dsp.framing import centred_windows
 from synth.dsp.resampling import resample
 from synth.dsp.smoothing import fill_holes, moving_median, weighted_hann_mean
-from synth.features.vowels import HIGHEST_F0_HZ, measure_vowel
 from synth.spec.audio import SAMPLE_RATE_HZ
 
 Float32Array = NDArray[np.float32]
@@ -29,7 +24,6 @@ _NEUTRAL_F1_HZ, _NEUTRAL_F2_HZ = 500.0, 1_500.0
 _NEUTRAL_SPACING_HZ = 1_000.0  # a tube of 17.5 cm closed at one end: 500, 1500, 2500, 3500 Hz
 _WIDEST_HZ = 700.0
 _SCALE_FRAMES = 101  # 1 s
-_VOWEL_STRIDE, _SCALE_STRIDE = 2, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +35,27 @@ class Formants:
     formant_scale: Float64Array
 
 
-def measure_formants(
-    audio_mono: Float32Array,
-    n_frames: int,
-    f0_hz: NDArray[np.floating],
-    voiced: BoolArray,
-    has_energy: BoolArray,
-) -> Formants:
-    """Formants of mono audio [n] at 48 kHz with known f0_hz, voiced [n_frames]; frames without energy, and those
-    above HIGHEST_F0_HZ, hold their neighbours'."""
-    vowel = slice(None, None, _VOWEL_STRIDE)
-    f1_hz, f2_hz = measure_vowel(audio_mono, n_frames, f0_hz, voiced, _VOWEL_STRIDE)
-    found = has_energy[vowel] & (~voiced | (f0_hz <= HIGHEST_F0_HZ))[vowel]
-    f1_hz = moving_median(fill_holes(f1_hz, found, _NEUTRAL_F1_HZ), 5)
-    f2_hz = moving_median(fill_holes(f2_hz, found, _NEUTRAL_F2_HZ), 5)
-    scale = _measure_scale(audio_mono, n_frames, has_energy)
-    # Resonances move slowly beside the frames: few are solved, the others lie between.
-    at = np.arange(n_frames) / _VOWEL_STRIDE
-    return Formants(np.interp(at, np.arange(len(f1_hz)), f1_hz), np.interp(at, np.arange(len(f2_hz)), f2_hz), scale)
-
-
-def _measure_scale(audio_mono: Float32Array, n_frames: int, has_energy: BoolArray) -> Float64Array:
-    """Formant scale over about a second. -> [n_frames]"""
+def measure_formants(audio_mono: Float32Array, n_frames: int, has_energy: BoolArray) -> Formants:
+    """Formants of mono audio [n] at 48 kHz; frames without energy hold their neighbours'."""
     signal = resample(audio_mono, SAMPLE_RATE_HZ, _RATE_HZ)
     emphasised = signal.copy()
     emphasised[1:] -= np.float32(0.97) * signal[:-1]
-    windows = centred_windows(emphasised, n_frames, _RATE_HZ, _WINDOW_SAMPLES)[::_SCALE_STRIDE]
-    frequencies, strength = _resonances(windows)
-    spacing_hz, believable = _spacing(frequencies)
-    scale = _scale(spacing_hz, believable & has_energy[::_SCALE_STRIDE] & (strength > 0.0))
-    return np.interp(np.arange(n_frames) / _SCALE_STRIDE, np.arange(len(scale)), scale)
+    # Resonances move slowly beside the frames: every second one is solved, the others lie between.
+    windows = centred_windows(emphasised, n_frames, _RATE_HZ, _WINDOW_SAMPLES)[::2]
+    frequencies, widths, strength = _resonances(windows)
+    wanted = has_energy[::2] & (strength > 0.0)
+    f1_hz, f2_hz, spacing_hz, spaced = _assign(frequencies, widths)
+    found = wanted & np.isfinite(f1_hz) & np.isfinite(f2_hz)
+    f1_hz = moving_median(fill_holes(np.nan_to_num(f1_hz), found, _NEUTRAL_F1_HZ), 5)
+    f2_hz = moving_median(fill_holes(np.nan_to_num(f2_hz), found, _NEUTRAL_F2_HZ), 5)
+    scale = _scale(spacing_hz, spaced & wanted)
+    index = np.arange(n_frames) / 2.0
+    half = np.arange(len(windows))
+    return Formants(np.interp(index, half, f1_hz), np.interp(index, half, f2_hz), np.interp(index, half, scale))
 
 
-def _resonances(windows: Float32Array) -> tuple[Float64Array, Float64Array]:
-    """Pole frequencies, ascending (inf for absent ones), energy. -> [n, 6], [n]"""
+def _resonances(windows: Float32Array) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Pole frequencies, ascending, their -3 dB widths (inf for absent ones), energy. -> [n, 6], [n, 6], [n]"""
     windowed = windows * np.hanning(_WINDOW_SAMPLES + 2)[1:-1].astype(np.float32)
     power = np.abs(np.fft.rfft(windowed, _N_FFT)) ** 2
     autocorrelation = np.fft.irfft(power, _N_FFT)[:, : _ORDER + 1].astype(np.float64)
@@ -93,7 +74,9 @@ def _resonances(windows: Float32Array) -> tuple[Float64Array, Float64Array]:
     widths = -np.log(np.maximum(np.abs(poles), 1e-9)) * _RATE_HZ / np.pi
     usable = (widths < _WIDEST_HZ) & (frequencies > 180.0) & (frequencies < 5_200.0)
     frequencies = np.where(usable, frequencies, np.inf)
-    return np.sort(frequencies, axis=1)[:, : _ORDER // 2], np.where(energy > 1e-9, energy, 0.0)
+    order = np.argsort(frequencies, axis=1)[:, : _ORDER // 2]
+    rows = np.arange(len(windows))[:, None]
+    return frequencies[rows, order], widths[rows, order], np.where(energy > 1e-9, energy, 0.0)
 
 
 def _levinson(autocorrelation: Float64Array) -> Float64Array:
@@ -110,24 +93,26 @@ def _levinson(autocorrelation: Float64Array) -> Float64Array:
     return polynomial
 
 
-def _spacing(frequencies: Float64Array) -> tuple[Float64Array, BoolArray]:
-    """Formant spacing from F3 and F4, and where that is believable. [n, 6] -> [n], [n]"""
+def _assign(
+    frequencies: Float64Array, widths: Float64Array
+) -> tuple[Float64Array, Float64Array, Float64Array, BoolArray]:
+    """F1, F2 (NaN where absent), formant spacing from F3 and F4, and where that is believable."""
     first = np.where(frequencies[:, 0] < 1_250.0, frequencies[:, 0], np.nan)
     has_first = np.isfinite(first)
     rows = np.arange(len(frequencies))
     at = np.where(has_first, 1, 0)
     second = frequencies[rows, at]
-    has_second = (second < 3_200.0) & (second - np.nan_to_num(first, nan=0.0) > 120.0)
+    second = np.where((second < 3_200.0) & (second - np.nan_to_num(first, nan=0.0) > 120.0), second, np.nan)
     third, fourth = frequencies[rows, at + 1], frequencies[rows, at + 2]
     believable = (third > 1_900.0) & (third < 3_900.0) & (fourth > 2_700.0) & (fourth < 5_000.0)
     # A uniform tube has F3 = 2.5 spacings and F4 = 3.5 spacings.
     spacing = np.where(believable, 0.5 * (third / 2.5 + fourth / 3.5), _NEUTRAL_SPACING_HZ)
     spacing = np.where(np.isfinite(spacing), spacing, _NEUTRAL_SPACING_HZ)
-    return spacing, believable & has_first & has_second
+    return first, second, spacing, believable & has_first & np.isfinite(second)
 
 
 def _scale(spacing_hz: Float64Array, believable: BoolArray) -> Float64Array:
     """Formant scale over about a second; 1 where nothing is known. -> [n]"""
-    filled = moving_median(fill_holes(spacing_hz, believable, _NEUTRAL_SPACING_HZ), 5)
+    filled = moving_median(fill_holes(spacing_hz, believable, _NEUTRAL_SPACING_HZ), 9)
     weights = believable + 1e-6
-    return np.clip(weighted_hann_mean(filled, weights, _SCALE_FRAMES // _SCALE_STRIDE) / _NEUTRAL_SPACING_HZ, 0.6, 1.7)
+    return np.clip(weighted_hann_mean(filled, weights, _SCALE_FRAMES // 2) / _NEUTRAL_SPACING_HZ, 0.6, 1.7)
