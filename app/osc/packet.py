@@ -175,7 +175,7 @@ def _encode_value(value: OscValue) -> tuple[str, bytes]:
                 return "h", struct.pack(">q", value)
             raise ValueError(f"{value} is beyond 64 bits")
         case float():
-            largest = 3.4e38
+            largest = float.fromhex("0x1.fffffep+127")
             return "f", struct.pack(">f", min(max(value, -largest), largest))
         case str():
             return "s", _padded_text(value.replace("\0", ""))

@@ -40,6 +40,8 @@ def hold_smooth(x: Float64Array, y: Float64Array, at: Float64Array) -> Float64Ar
     rise = high - low
     start, end = slopes[left] * width, slopes[left + 1] * width
     curve = low + u * (start + u * ((3.0 * rise - 2.0 * start - end) + u * (start + end - 2.0 * rise)))
+    # A point is met exactly, and what is held after the last one is its value, not the cubic's rounding of it.
+    curve = np.where(u >= 1.0, high, curve)
     return np.clip(curve, np.minimum(low, high), np.maximum(low, high))
 
 

@@ -232,8 +232,10 @@ def test_guidance_pulls_the_prediction_towards_the_target() -> None:
     loss = controller.extra_loss(1, predicted, target, f0_hz, nn.Linear(1, 1))
     (gradient,) = torch.autograd.grad(loss, predicted)
     nearer = (predicted - 30.0 * gradient).detach()
-    assert float(controller.extra_loss(2, nearer, target, f0_hz, nn.Linear(1, 1))) < float(loss)
-    assert float(controller.extra_loss(3, target, target, f0_hz, nn.Linear(1, 1))) == pytest.approx(0.0, abs=1e-5)
+    assert float(controller.extra_loss(2, nearer, target, f0_hz, nn.Linear(1, 1)).detach()) < float(loss.detach())
+    assert float(controller.extra_loss(3, target, target, f0_hz, nn.Linear(1, 1)).detach()) == pytest.approx(
+        0.0, abs=1e-5
+    )
 
 
 def test_what_was_heard_is_observed_a_step_later() -> None:
