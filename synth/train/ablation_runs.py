@@ -41,7 +41,7 @@ _EXPLICIT_WEIGHT = 2.0
 _WARMUP_STEPS = 50
 _EMA_DECAY = 0.995
 _PROBE_GROWTH = 1.04  # in steps, between measurements of D
-_PROBE_LEVELS = (0.3, 0.5, 0.7, 0.9)
+_PROBE_LEVELS = (0.3, 0.5, 0.7, 0.9) * 2
 _RECORD_GROWTH = 1.04
 
 

@@ -3,7 +3,7 @@
 The discrepancy D is how far the denoiser's estimate of the clean latents sounds from the latents themselves to a frozen
 self-supervised encoder, as if noise levels were drawn evenly. While a network learns what its material is, log D falls
 against the logarithm of the steps; when it only refines, log D is nearly level. With s = -d log D / d log step, fitted
-by least squares over the last factor of two in steps, e its standard error, and s* the steepest s - 2 e so far,
+by least squares over the last e-fold of steps, e its standard error, and s* the steepest s - 2 e so far,
 
     regime = clip((begin s* - (s + 2 e)) / ((begin - end) s*), 0, 1),
 
@@ -43,7 +43,8 @@ from synth.train.structure import (
 Thresholds = Literal["adaptive", "random", "static"]
 
 _BIN = 1.02  # steps are averaged until their number has grown by this much
-_WINDOW = math.log(2.0)
+_WINDOW = 1.0  # in the logarithm of the steps
+_MOST_CORRELATED = 0.9
 _LEAST_BINS = 16
 _LEAST_SLOPE = 0.05
 _CAUTION = 2.0  # standard errors by which a slope must be steep, or level, before it counts
@@ -70,7 +71,7 @@ class StageConfig:
     thresholds: Thresholds = "adaptive"
     guidance_weight: float = 0.5
     level_tilt: float = 0.8
-    structure_weight: float = 0.02
+    structure_weight: float = 1.0
     begin: float = 0.8
     end: float = 0.2
     seed: int = 0
@@ -138,14 +139,21 @@ class RegimeEstimator:
 
 
 def weighted_slope(x: Sequence[float], y: Sequence[float], weight: Sequence[float]) -> tuple[float, float]:
-    """Weighted least squares y = slope x + intercept -> (slope, its standard error from the residuals)."""
+    """Weighted least squares y = slope x + intercept -> (slope, its standard error from the residuals).
+
+    Neighbours in a training share most of their weights: residuals that follow one another count as fewer, by their
+    correlation r from one to the next, (1 - r) / (1 + r) of their number (Bayley and Hammersley 1946).
+    """
     at, value, w = np.asarray(x), np.asarray(y), np.asarray(weight)
     centred = at - np.average(at, weights=w)
     deviation = value - np.average(value, weights=w)
     spread = float(np.sum(w * centred**2))
     slope = float(np.sum(w * centred * deviation)) / spread
-    residual = float(np.sum(w * (deviation - slope * centred) ** 2)) / (len(at) - 2)
-    return slope, math.sqrt(residual / spread)
+    residual = (deviation - slope * centred) * np.sqrt(w)
+    power = float(np.sum(residual**2))
+    follows = float(np.sum(residual[1:] * residual[:-1])) / power if power > 0.0 else 0.0
+    follows = min(max(follows, 0.0), _MOST_CORRELATED)
+    return slope, math.sqrt(power / (len(at) - 2) / spread * (1.0 + follows) / (1.0 - follows))
 
 
 def tilted_levels(even: Tensor, tilt: Tensor | float) -> Tensor:

@@ -45,8 +45,13 @@ def signatures(parameters: Mapping[str, Tensor], blocks: Sequence[Sequence[str]]
 
 
 def similarity(signature: Tensor) -> Tensor:
-    """exp(-mean squared difference) of every pair of blocks: [n_blocks, n] -> [n_blocks, n_blocks], 0..1."""
-    return torch.exp(-(signature[:, None] - signature[None]).square().mean(-1))
+    """exp(-squared distance / mean squared distance of all pairs): [n_blocks, n] -> [n_blocks, n_blocks], 0..1.
+
+    Relative to the mean, because blocks start alike and drift apart: what counts is who stays together.
+    """
+    distance = (signature[:, None] - signature[None]).square().mean(-1)
+    n_blocks = len(distance)
+    return torch.exp(-distance / (distance.sum() / (n_blocks * (n_blocks - 1)) + _TINY**2))
 
 
 def groups_of(similar: Tensor, threshold: float) -> list[int]:
@@ -83,7 +88,7 @@ class GroupingMonitor:
     below `settled` three times in a row, the grouping has converged, and the groups are fixed.
     """
 
-    def __init__(self, settled: float = 0.02, alike: float = 0.8) -> None:
+    def __init__(self, settled: float = 0.03, alike: float = 0.7) -> None:
         self._settled, self._alike = settled, alike
         self._next_step, self._quiet = 0.0, 0
         self._before: list[float] = []
