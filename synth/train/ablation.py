@@ -164,6 +164,10 @@ def prepare_all(arguments: argparse.Namespace, device: str, pool: Executor) -> d
     return notes
 
 
+def _tell_how_it_goes() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+
+
 def study(arguments: argparse.Namespace) -> None:
     """Everything, into ablation.json."""
     started_s = time.monotonic()
@@ -235,7 +239,7 @@ def _parser() -> argparse.ArgumentParser:
 def main() -> None:
     """`python -m synth.train.ablation --corpus DIR --codec FILE --run DIR`."""
     arguments = _parser().parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    _tell_how_it_goes()
     torch.set_num_threads(arguments.threads)
     study(arguments)
 
