@@ -54,6 +54,7 @@ _CALIBRATED = MappingProxyType(
 )  # fmt: skip
 _CONTEXT_FRAMES = 21
 _DRIFT_FRAMES = 31  # 300 ms
+_REPEATS = 0.6  # as much harmonic as noise, and more
 
 
 class TechniqueClassifier(Protocol):
@@ -115,12 +116,13 @@ def _physical(
     n_frames = len(track.f0_hz)
     speech = resample(audio_mono, SAMPLE_RATE_HZ, PERIODICITY_RATE_HZ)
     bright = pre_emphasise(speech, BRIGHTENING)
-    raw_r, lag_samples = cycle_correlation(bright, track.f0_hz, follow_gain=True)
+    raw_r, lag_samples = cycle_correlation(bright, track.f0_hz, follow_gain=True, from_pulse_to_pulse=True)
     energy = np.mean(centred_windows(bright, n_frames, PERIODICITY_RATE_HZ, 480).astype(np.float64) ** 2, axis=1)
     r = debias(smooth_correlation(raw_r, energy), track.f0_hz)
     jitter = jitter_ratio(lag_samples, raw_r, track.f0_hz, FRAME_RATE_HZ)
     emphasised = pre_emphasise(speech, FLATTENING)
-    modulation = measure_modulation(emphasised, track.f0_hz, track.voiced)
+    # Cycles that repeat are cycles, whether the tracker is sure of their octave or not.
+    modulation = measure_modulation(emphasised, track.f0_hz, track.voiced | (r > _REPEATS))
     apart = pulses_apart(emphasised, track.f0_hz, track.voiced)
     formants = measure_formants(audio_mono, n_frames, spectrum.loudness_db > STOPS_DB)
     aperiodic = 10.0 * np.log10(np.clip(1.0 - r, 1e-4, 1.0))

@@ -38,6 +38,10 @@ _FULL_FROM_HZ, _NOTHING_BELOW_HZ = 40.0, 28.0  # the slope keeps the onsets of s
 _LOCKED_FRAMES = 41  # 400 ms: how long a component must keep step with F0 to count as a sub-harmonic
 _BESIDE_HZ = 4.0  # what lies beside a locked component is the floor it must exceed
 _LOCKED_RATIOS = (1.0 / 2.0, 1.0 / 3.0, 2.0 / 3.0)
+# Where each pulse has died away before the next, an envelope of exactly one period steps from pulse to pulse: a square
+# wave, up to twice the sine that the period's own gain stands for (measured on voices whose pulses are known).
+_PULSES_APART_HZ = (60.0, 120.0, 180.0, 250.0, 300.0)
+_PULSES_APART = (1.8, 1.6, 1.42, 1.08, 1.0)
 _HIGHEST_PERIOD_SHARE = 0.78  # modulation nearer to F0 than this is gone from a one-period envelope
 
 
@@ -86,7 +90,8 @@ def measure_modulation(emphasised: Float32Array, f0_hz: NDArray[np.floating], vo
         for band, amplitude in zip(bands, amplitudes, strict=True):
             band -= 2.0 * np.real(_dense(amplitude, envelope_times) * carrier)
     depth, rate = _roughness(bands, frame_weights, f0_hz)
-    return Modulation(depth, rate, _alternation(np.sqrt(locked_power)))
+    apart = np.interp(np.log(f0_hz), np.log(_PULSES_APART_HZ), _PULSES_APART)
+    return Modulation(depth, rate, _alternation(np.sqrt(locked_power) / apart))
 
 
 def _band_envelopes(emphasised: Float32Array, f0_dense: Float64Array) -> tuple[list[Float64Array], Float64Array]:
@@ -184,7 +189,7 @@ def _roughness(
 
 
 def _alternation(relative_amplitude: Float64Array) -> Float64Array:
-    """Relative modulation amplitude at F0/2 -> s, where every second cycle has amplitude 1 - s.
+    """Relative amplitude of the alternation -> s, where every second cycle has amplitude 1 - s.
 
     The envelope of such cycles is 1 - s/2 +- s/2; so a = s / (2 - s), and s = 2 a / (1 + a).
     """

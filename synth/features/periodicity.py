@@ -26,8 +26,11 @@ BRIGHTENING = 0.8
 _SHORTEST_WINDOW_SAMPLES = 112  # 7 ms
 _WINDOW_PERIODS = 1.0
 _UPSAMPLING = 4
+_PULSE_PLACES = 24  # in a period
+_STRUCK, _BEFORE_PULSE = 0.25, 0.2  # of a period: how long a pulse is loud, and how long before it its cycle begins
 _CHUNK_FRAMES = 500
 _WINDOW_CLASSES_PER_OCTAVE = 3
+_JITTER_HIDDEN, _MOST_HIDDEN, _JITTER_OF_NEIGHBOURS = 0.8, 1.7, 0.95
 _LOWEST_HNR_DB = -12.0
 _HIGHEST_HNR_DB = 40.0
 _NOISE_BIAS = 1.6
@@ -41,18 +44,26 @@ def pre_emphasise(speech: Float32Array, zero: float) -> Float32Array:
 
 
 def cycle_correlation(
-    emphasised: Float32Array, f0_hz: NDArray[np.floating], *, follow_gain: bool = False
+    emphasised: Float32Array,
+    f0_hz: NDArray[np.floating],
+    *,
+    follow_gain: bool = False,
+    from_pulse_to_pulse: bool = False,
 ) -> tuple[Float64Array, Float64Array]:
     """Correlation of adjacent cycles and the lag where it peaks, around each frame.
 
     emphasised   [n] at PERIODICITY_RATE_HZ;  f0_hz  [n_frames]
     follow_gain  let the second cycle be the first times a gain that changes linearly within the window, so that
                  modulation faster than a cycle (a growl) does not read as noise
+    from_pulse_to_pulse  move the cycles, by half a period at most, to where a pulse begins: what is left of the
+                 pulse before is least there, and no jitter between the two counts as noise
     -> r [n_frames] -1..1, 0 where there is no energy; lag_samples [n_frames], sub-sample
     """
     n_frames = len(f0_hz)
     periods = PERIODICITY_RATE_HZ / np.asarray(f0_hz, dtype=np.float64)
     centres = frame_centres_samples(n_frames, PERIODICITY_RATE_HZ)
+    if from_pulse_to_pulse:
+        centres = _between_pulses(emphasised, centres, periods)
     octaves = np.log2(np.maximum(_WINDOW_PERIODS * periods / _SHORTEST_WINDOW_SAMPLES, 1.0))
     classes = np.ceil(octaves * _WINDOW_CLASSES_PER_OCTAVE - 1e-9).astype(np.int64)
     # Short periods share the shortest window, but not the width of the search.
@@ -66,6 +77,20 @@ def cycle_correlation(
             window = round(_SHORTEST_WINDOW_SAMPLES * 2 ** (max(int(size_class), 0) / _WINDOW_CLASSES_PER_OCTAVE))
             r[chunk], lags[chunk] = _correlate(emphasised, centres[chunk], periods[chunk], window, follow_gain)
     return r, lags
+
+
+def _between_pulses(emphasised: Float32Array, centres: NDArray[np.int64], periods: Float64Array) -> NDArray[np.int64]:
+    """Where a pair of cycles that begin shortly before a pulse is centred, half a period from `centres` at most.
+
+    A pulse is where the energy of the following quarter of a period is greatest.
+    """
+    total = np.concatenate(([0.0], np.cumsum(emphasised.astype(np.float64) ** 2)))
+    index = np.arange(len(total))
+    places = np.linspace(-0.5, 0.5, _PULSE_PLACES, endpoint=False)
+    starts = centres[:, None] + (places - 1.0 + _BEFORE_PULSE) * periods[:, None]
+    struck = np.interp(starts + _STRUCK * periods[:, None], index, total) - np.interp(starts, index, total)
+    first = starts[np.arange(len(starts)), np.argmax(struck, axis=1)] - _BEFORE_PULSE * periods
+    return np.round(first + periods).astype(np.int64)
 
 
 def _correlate(
@@ -166,4 +191,7 @@ def jitter_ratio(
     difference = np.clip(log_lag[later] - log_lag[earlier], -0.3, 0.3)
     difference = difference - weighted_hann_mean(difference, trust + 1e-6, 15)
     power = weighted_hann_mean(difference**2, trust + 1e-3, 15)
-    return np.sqrt(power) * np.clip(hann_mean(trust, 15) * 2.0, 0.0, 1.0)
+    # Windows longer than a cycle, and cycles that are no neighbours, hide some of it (measured on known jitter).
+    excess = _SHORTEST_WINDOW_SAMPLES * np.asarray(f0_hz, dtype=np.float64) / PERIODICITY_RATE_HZ - 1.0
+    hidden = np.clip(1.0 + _JITTER_HIDDEN * excess, 1.0, _MOST_HIDDEN) / _JITTER_OF_NEIGHBOURS
+    return np.sqrt(power) * hidden * np.clip(hann_mean(trust, 15) * 2.0, 0.0, 1.0)
