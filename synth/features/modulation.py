@@ -39,9 +39,10 @@ _LOCKED_FRAMES = 41  # 400 ms: how long a component must keep step with F0 to co
 _BESIDE_HZ = 4.0  # what lies beside a locked component is the floor it must exceed
 _LOCKED_RATIOS = (1.0 / 2.0, 1.0 / 3.0, 2.0 / 3.0)
 # Where each pulse has died away before the next, an envelope of exactly one period steps from pulse to pulse: a square
-# wave, up to twice the sine that the period's own gain stands for (measured on voices whose pulses are known).
-_PULSES_APART_HZ = (60.0, 120.0, 180.0, 250.0, 300.0)
-_PULSES_APART = (1.8, 1.6, 1.42, 1.08, 1.0)
+# wave, up to twice the sine that the period's own gain stands for (measured on voices whose pulses
+# are known); slow pulses keep step too badly for that.
+_PULSES_APART_HZ = (45.0, 90.0, 120.0, 180.0, 250.0, 300.0)
+_PULSES_APART = (1.25, 1.65, 1.6, 1.42, 1.08, 1.0)
 _HIGHEST_PERIOD_SHARE = 0.78  # modulation nearer to F0 than this is gone from a one-period envelope
 
 
