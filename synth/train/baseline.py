@@ -149,10 +149,13 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--clock", choices=("wall", "processor"), default="wall", help="what --minutes counts")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     prepare_torch(arguments.threads)
     loop = baseline_loop(arguments.minutes, seed=arguments.seed, device=arguments.device)
+    if arguments.clock == "processor":  # threads that draw batches beside would count twice
+        loop = replace(loop, clock="processor", batch_threads=0)
     _, report = train_baseline(arguments.corpus, arguments.run, loop, batch_size=arguments.batch_size)
     log.info("finished: %s", report)
 

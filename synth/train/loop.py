@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -49,6 +49,8 @@ class LoopConfig:
                         step's own over the cores
     validate_every_reports  how many reports apart a task's validate() is called, where it has one
     skips_before_abort  so many steps in a row without a finite gradient end the training
+    clock               what the time box counts: seconds on the "wall", or on the "processor" a thread, which compares
+                        trainings on a machine that has other work too
     """
 
     minutes: float
@@ -66,6 +68,11 @@ class LoopConfig:
     batch_threads: int = 1
     validate_every_reports: int = 1
     skips_before_abort: int = 50
+    clock: Literal["wall", "processor"] = "wall"
+
+    def now_s(self) -> float:
+        """Seconds of `clock` since some moment."""
+        return time.monotonic() if self.clock == "wall" else time.process_time() / torch.get_num_threads()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +174,7 @@ class _Run:
         self.descent, self.config, self.folder = descent, config, run_dir
         self.progress = Progress()
         self.log = RunLog(run_dir)
-        self._started_s = self._saved_s = time.monotonic()
+        self._started_s, self._saved_s = config.now_s(), time.monotonic()
         self._rate = 0.0
         self.stopped = False
         if descent.device.type == "cuda":
@@ -175,7 +182,7 @@ class _Run:
 
     @property
     def spent_s(self) -> float:
-        return time.monotonic() - self._started_s
+        return self.config.now_s() - self._started_s
 
     def resume(self) -> None:
         checkpoint = self.folder / CHECKPOINT_FILE
@@ -188,7 +195,7 @@ class _Run:
         processes.begin(self.progress.seconds / (self.config.minutes * 60))
         if processes.is_first:
             self.log.drop_after(self.progress.step)
-        self._started_s = time.monotonic() - self.progress.seconds
+        self._started_s = self.config.now_s() - self.progress.seconds
         self._saved_s = time.monotonic()
 
     def is_over(self) -> bool:

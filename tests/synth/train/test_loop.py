@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +78,20 @@ def test_data_order_does_not_depend_on_interruptions(tmp_path: Path) -> None:
 def test_time_box_is_kept(tmp_path: Path) -> None:
     _, report = train(new_task(), make_batch, LoopConfig(minutes=0.02), tmp_path)
     assert 0 < report.seconds < 3.0
+
+
+def test_a_box_of_processor_time_does_not_count_waiting(tmp_path: Path) -> None:
+    class Waiting(Line):
+        def forward(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+            time.sleep(0.05)
+            return super().forward(batch)
+
+    loop = replace(config(20), minutes=0.5 / 60, clock="processor")
+    _, report = train(Waiting(), make_batch, loop, tmp_path / "processor")
+    assert report.steps == 20
+    assert report.seconds < 0.5
+    _, report = train(Waiting(), make_batch, replace(loop, clock="wall"), tmp_path / "wall")
+    assert report.steps < 20
 
 
 def test_a_poisoned_step_is_not_taken(tmp_path: Path) -> None:
