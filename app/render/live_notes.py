@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import replace
 
+import numpy as np
+
 from app.render.cache import CellCache
 from app.render.controls import VoiceControls
 from app.render.grid import CELL_S
@@ -49,7 +51,9 @@ class LiveNotes:
                 n_cells=round(_MAX_NOTE_S / CELL_S),
                 tally=Tally(),
             )
-        return held.cells.audio(command.cell_index, should_stop)
+        audio = held.cells.audio(command.cell_index, should_stop)
+        level_db = command.preset.level_db
+        return audio if level_db == 0.0 else audio * np.float32(10.0 ** (level_db / 20.0))
 
 
 class _HeldNote:

@@ -74,7 +74,9 @@ class RenderJob:
         self.changed: frozenset[int] = frozenset()  # every cell that this job writes
         self._engine = engine
         self._tally = Tally()
-        self._gains = [pan_gains(voice.gain_db, voice.pan) for voice in passage.voices]
+        self._gains = [
+            pan_gains(voice.gain_db + request.preset_of(voice).level_db, voice.pan) for voice in passage.voices
+        ]
         self._voices = [
             VoiceCells(
                 engine,

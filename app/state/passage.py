@@ -47,10 +47,17 @@ def lane_range(lane_id: str) -> tuple[float, float]:
     return spec.minimum, spec.maximum
 
 
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond any float
+        return False
+
+
 def check_number(value: float, low: float, high: float, place: str) -> None:
     """Raise PlacedError unless low <= value <= high (NaN and infinities never are)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise PlacedError(place, f"{value!r} is not a finite number.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+        raise PlacedError(place, f"{repr(value)[:40]} is not a finite number.")
     if value < low:
         raise PlacedError(place, f"{value:g} is below {low:g}.", remedy=f"Use {low:g} to {high:g}.")
     if value > high:

@@ -40,11 +40,14 @@ def resolve(passage: Passage, voice: Voice, preset: Preset, start_frame: int, n_
     technique = _technique_weights(drawn, preset, sounding, n_frames)
     values: dict[str, Float64Array] = {}
     for lane_id in _HABITUAL_LANES:
-        values[lane_id] = drawn[lane_id] if lane_id in drawn else _undrawn(lane_id, preset, technique, n_frames)
+        if lane_id in drawn:
+            values[lane_id] = drawn[lane_id]
+        else:
+            values[lane_id] = _undrawn(lane_id, preset, technique, n_frames) + _gesture(lane_id, preset, sounding)
     if "loudness" not in drawn and sounding is not None:
         # Preset.loudness_for_velocity_db, for many notes at once.
         values["loudness"] += preset.velocity_to_loudness_db * (sounding.velocity - DEFAULT_VELOCITY) / 127.0
-    values["bend"] = drawn.get("bend", np.zeros(n_frames))
+    values["bend"] = drawn["bend"] if "bend" in drawn else np.zeros(n_frames) + _gesture("bend", preset, sounding)
     values["pitch"] = _base_pitch(voice, preset, drawn, sounding, times_s) + values["bend"]
     values["presence"] = _presence(passage, voice, preset, drawn, times_s)
     for index, name in enumerate(TECHNIQUES):
@@ -60,12 +63,13 @@ def resolve(passage: Passage, voice: Voice, preset: Preset, start_frame: int, n_
 class _Sounding:
     """The notes that speak at each frame: the last one begun, before the first one the first."""
 
-    __slots__ = ("notes", "pick", "velocity")
+    __slots__ = ("notes", "pick", "since_s", "velocity")
 
-    def __init__(self, notes: tuple[Note, ...], pick: NDArray[np.intp]) -> None:
+    def __init__(self, notes: tuple[Note, ...], pick: NDArray[np.intp], times_s: Float64Array) -> None:
         self.notes = notes  # the few near the window
         self.pick = pick  # [n_frames] index into notes
         self.velocity = np.array([note.velocity for note in notes], dtype=np.float64)[pick]
+        self.since_s = times_s - np.array([note.start_s for note in notes])[pick]
 
 
 def _sounding_notes(voice: Voice, times_s: Float64Array) -> _Sounding | None:
@@ -74,7 +78,15 @@ def _sounding_notes(voice: Voice, times_s: Float64Array) -> _Sounding | None:
     first = max(voice.note_index_at(float(times_s[0])), 0)
     near = voice.notes[first : max(voice.note_index_at(float(times_s[-1])), 0) + 1]
     starts_s = np.array([note.start_s for note in near])
-    return _Sounding(near, np.maximum(np.searchsorted(starts_s, times_s, side="right") - 1, 0))
+    return _Sounding(near, np.maximum(np.searchsorted(starts_s, times_s, side="right") - 1, 0), times_s)
+
+
+def _gesture(lane_id: str, preset: Preset, sounding: _Sounding | None) -> Float64Array | float:
+    """What the preset adds to an undrawn lane by the time since each note's onset; nothing where no note is."""
+    points = preset.gestures.get(lane_id)
+    if points is None or sounding is None:
+        return 0.0
+    return np.interp(sounding.since_s, [t_s for t_s, _ in points], [offset for _, offset in points])
 
 
 def _technique_weights(
@@ -87,6 +99,8 @@ def _technique_weights(
         identity = np.eye(len(TECHNIQUES))
         rows = [from_preset if n.technique is None else identity[TECHNIQUES.index(n.technique)] for n in sounding.notes]
         weights = np.stack(rows)[sounding.pick].T.copy()
+    if sounding is not None and preset.gestures:
+        weights = _with_gestures(weights, preset, sounding)
     drawn_rows = [index for index, name in enumerate(TECHNIQUES) if f"technique.{name}" in drawn]
     if not drawn_rows:
         return weights
@@ -102,6 +116,18 @@ def _technique_weights(
     for index in range(len(TECHNIQUES)):
         weights[index] = weights[index] / np.maximum(asked, 1.0) if index in drawn_rows else weights[index] * shrink
     return weights
+
+
+def _with_gestures(weights: Float64Array, preset: Preset, sounding: _Sounding) -> Float64Array:
+    """Technique weights with what the preset adds since each onset, still summing to at most 1."""
+    moved = [
+        np.clip(row + _gesture(f"technique.{name}", preset, sounding), 0.0, 1.0)
+        for name, row in zip(TECHNIQUES, weights, strict=True)
+    ]
+    total = np.zeros(weights.shape[1])
+    for row in moved:
+        total = total + row
+    return np.stack([row / np.maximum(total, 1.0) for row in moved])
 
 
 def _undrawn(lane_id: str, preset: Preset, technique: Float64Array, n_frames: int) -> Float64Array:
@@ -201,10 +227,11 @@ def _envelope(breaths: list[tuple[float, float]], preset: Preset, times_s: Float
 
 
 def _adapter_strengths(drawn: Mapping[str, Float64Array], preset: Preset, n_frames: int) -> dict[str, Float32Array]:
-    ids = {lane_id for lane_id in (*drawn, *preset.lane_defaults) if is_adapter_lane(lane_id)}
+    from_preset = preset.adapter_strengths()
+    ids = {lane_id for lane_id in drawn if is_adapter_lane(lane_id)} | from_preset.keys()
     return {
         lane_id: drawn[lane_id].astype(np.float32)
         if lane_id in drawn
-        else np.full(n_frames, preset.lane_defaults[lane_id], dtype=np.float32)
+        else np.full(n_frames, from_preset[lane_id], dtype=np.float32)
         for lane_id in sorted(ids)
     }

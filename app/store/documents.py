@@ -32,11 +32,15 @@ def parse_document(content: bytes, name: str, *, what: str) -> Document:
         document = json.loads(
             content.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice
         )
+        if b"\\ud" in content.lower():  # half a surrogate pair is no character, and could not be written again
+            json.dumps(document, ensure_ascii=False).encode("utf-8")
     except UnicodeDecodeError as fault:
         raise UserError(f"{name} is not a {what}: it is not text.", remedy=remedy) from fault
     except json.JSONDecodeError as fault:
         place = f"line {fault.lineno}, column {fault.colno}"
         raise UserError(f"{name} is not a whole {what}: {fault.msg} at {place}.", remedy=remedy) from fault
+    except UnicodeEncodeError as fault:
+        raise UserError(f"{name} is not a {what}: it holds half a character.", remedy=remedy) from fault
     except RecursionError as fault:
         raise UserError(f"{name} is not a {what}: it is nested too deeply.", remedy=remedy) from fault
     except PlacedError as fault:

@@ -1,7 +1,9 @@
 """Preset files: strict JSON, one preset each, named by their id. Described in docs/presets.md.
 
 Revisions:
-1  the first: the keys of app.state.preset.Preset.
+1  the first.
+2  adds notes, edition, model, adapters, lane_ranges, midi_map, playing, level_db and gestures, all of which may be
+   left out.
 """
 
 from __future__ import annotations
@@ -9,25 +11,43 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, Field, dataclass
+from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any, Final
 
 import platformdirs
 
-from app.state.places import PlacedError
+from app.state.places import PlacedError, at
 from app.state.preset import NEUTRAL_PRESET, Preset
-from app.store.atomic import write_atomically
-from app.store.documents import Document, Fields, Migration, format_document, migrate, read_document
+from app.state.preset_parts import AdapterReference, ModelReference
+from app.store.atomic import read_bytes, write_atomically
+from app.store.documents import Document, Fields, Migration, format_document, migrate, pairs, parse_document
+from app.store.installed_packs import installed_preset_folders
 from synth.errors import UserError
 
 _logger = logging.getLogger(__name__)
 
-PRESET_REVISION: Final = 1
+PRESET_REVISION: Final = 2
 PRESET_SUFFIX: Final = ".json"
-MIGRATIONS: Final[Mapping[int, Migration]] = {}
+MAX_PRESET_BYTES: Final = 256 * 1024
 FACTORY_FOLDER: Final = Path(__file__).parents[2] / "presets"
+FACTORY_COLLECTION: Final = FACTORY_FOLDER / "factory"
 DEMO_FOLDER: Final = FACTORY_FOLDER / "demo"
+_LATER_KEYS: Final = frozenset(
+    ("notes", "edition", "model", "adapters", "lane_ranges", "midi_map", "playing", "level_db", "gestures")
+)
+
+
+def _from_revision_1(document: Document) -> Document:
+    """Nothing was renamed. A key of a later revision was unknown then, and still is an error."""
+    for key in document:
+        if key in _LATER_KEYS:
+            raise PlacedError(key, "unknown in revision 1.", remedy='Write "revision": 2.')
+    return document
+
+
+MIGRATIONS: Final[Mapping[int, Migration]] = {1: _from_revision_1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +64,11 @@ def user_preset_folder() -> Path:
 
 
 def preset_folders() -> tuple[Path, ...]:
-    """The user's folder, then the factory's: a user's preset stands before a factory preset of the same id."""
-    return user_preset_folder(), FACTORY_FOLDER
+    """The user's folder, the factory's, then those of installed packs: of one id the first stands.
+
+    So a user may put a preset before the factory's, and a pack can hide neither.
+    """
+    return user_preset_folder(), FACTORY_FOLDER, FACTORY_COLLECTION, *installed_preset_folders()
 
 
 def read_shelf(folders: Sequence[Path] | None = None) -> PresetShelf:
@@ -87,14 +110,26 @@ def load_preset(preset_id: str | None, folders: Sequence[Path] | None = None) ->
 
 def load_preset_file(path: Path) -> Preset:
     """One preset file. Raises UserError that names file, key and place."""
-    document = read_document(path, what="preset")
+    return parse_preset(read_bytes(path), path.name)
+
+
+def parse_preset(content: bytes, file_name: str) -> Preset:
+    """A preset from a file's bytes; its id is the file's stem. Raises UserError that names file, key and place."""
+    if len(content) > MAX_PRESET_BYTES:
+        raise UserError(f"{file_name} is too large to be a preset.", remedy="Choose a Stridor preset file.")
+    document = parse_document(content, file_name, what="preset")
     try:
         preset = preset_from_document(document)
-        if preset.id != path.stem:
+        if f"{preset.id}{PRESET_SUFFIX}" != file_name:
             raise PlacedError("id", f"{preset.id!r} differs from the file's name.", remedy="Rename one of them.")
     except PlacedError as fault:
-        raise UserError(f"{path.name}: {fault.message}", remedy=fault.remedy) from fault
+        raise UserError(f"{file_name}: {fault.message}", remedy=fault.remedy) from fault
     return preset
+
+
+def format_preset(preset: Preset) -> bytes:
+    """A preset's file."""
+    return (format_document(preset_to_document(preset)) + "\n").encode("utf-8")
 
 
 def save_preset(preset: Preset, folder: Path | None = None) -> Path:
@@ -105,7 +140,7 @@ def save_preset(preset: Preset, folder: Path | None = None) -> Path:
     except OSError as fault:
         raise UserError(f"{folder} cannot be made: {fault.strerror or fault}.", remedy="Check its parent.") from fault
     path = folder / f"{preset.id}{PRESET_SUFFIX}"
-    write_atomically(path, (format_document(preset_to_document(preset)) + "\n").encode("utf-8"))
+    write_atomically(path, format_preset(preset))
     return path
 
 
@@ -129,22 +164,81 @@ def preset_from_document(document: Document) -> Preset:
         attack_s=fields.number("attack_s", 0.03),
         release_s=fields.number("release_s", 0.12),
         velocity_to_loudness_db=fields.number("velocity_to_loudness_db", 12.0),
+        notes=fields.text("notes", ""),
+        edition=fields.integer("edition", 1),
+        model=_model(fields.take("model", None)),
+        adapters=_adapters(fields.items("adapters", [])),
+        lane_ranges=_ranges(fields.object("lane_ranges", {})),
+        midi_map=fields.text_or_none("midi_map"),
+        playing=fields.text_or_none("playing"),
+        level_db=fields.number("level_db", 0.0),
+        gestures=_gestures(fields.object("gestures", {})),
     )
     fields.finish()
     return preset
 
 
 def preset_to_document(preset: Preset) -> Document:
-    """The preset as JSON values; `preset_from_document` gives an equal preset back."""
+    """The preset as JSON values; `preset_from_document` gives an equal preset back. What says nothing is left out."""
     document: Document = {"revision": PRESET_REVISION}
-    for key in Preset.__dataclass_fields__:
-        value = getattr(preset, key)
-        if key == "timbre" and value is None:
+    for field in fields_of(Preset):
+        value = getattr(preset, field.name)
+        if field.name in _LATER_KEYS and value == _default_of(field):
             continue
-        document[key] = (
-            dict(value) if isinstance(value, Mapping) else list(value) if isinstance(value, tuple) else value
-        )
+        if field.name == "timbre" and value is None:
+            continue
+        document[field.name] = _to_json(value)
     return document
+
+
+def _default_of(field: Field[Any]) -> Any:
+    return field.default if field.default is not MISSING else field.default_factory()  # pyright: ignore[reportCallIssue]
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, ModelReference | AdapterReference):
+        return {field.name: _to_json(getattr(value, field.name)) for field in fields_of(value)}
+    if isinstance(value, Mapping):
+        return {key: _to_json(inner) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return [_to_json(inner) for inner in value]
+    return value
+
+
+def _model(value: object) -> ModelReference | None:
+    if value is None:
+        return None
+    with at("model"):
+        fields = Fields(value, "")
+        model = ModelReference(fields.text("name"), fields.text("hash"))
+        fields.finish()
+    return model
+
+
+def _adapters(items: list[Any]) -> tuple[AdapterReference, ...]:
+    adapters: list[AdapterReference] = []
+    for index, item in enumerate(items):
+        with at(f"adapters[{index}]"):
+            fields = Fields(item, "")
+            strengths = _numbers(fields.object("strengths"), "strengths")
+            adapters.append(AdapterReference(fields.text("id"), fields.text("sha256"), strengths))
+            fields.finish()
+    return tuple(adapters)
+
+
+def _ranges(entries: Document) -> dict[str, tuple[float, float]]:
+    ranges: dict[str, tuple[float, float]] = {}
+    for lane_id, limits in entries.items():
+        ((low, high),) = pairs([limits], 2, f"lane_ranges.{lane_id}")
+        ranges[lane_id] = (low, high)
+    return ranges
+
+
+def _gestures(entries: Document) -> dict[str, tuple[tuple[float, float], ...]]:
+    return {
+        lane_id: tuple((t_s, offset) for t_s, offset in pairs(points, 2, f"gestures.{lane_id}"))
+        for lane_id, points in entries.items()
+    }
 
 
 def _is_number(value: object) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from app.state.preset import NEUTRAL_PRESET, Preset
 from app.state.resolve import resolve
 from app.store.presets import (
     FACTORY_FOLDER,
+    MAX_PRESET_BYTES,
+    PRESET_REVISION,
     list_presets,
     load_preset,
     preset_from_document,
@@ -24,6 +27,8 @@ from app.store.presets import (
 from synth.errors import UserError
 from synth.spec.lanes import LANES
 
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "presets"
+ADAPTER = {"id": "orc", "sha256": "ab" * 32, "strengths": {"late": 1.0}}
 FACTORY = sorted(FACTORY_FOLDER.glob("*.json"))
 
 
@@ -71,7 +76,7 @@ def test_unknown_presets_name_their_neighbours() -> None:
     ("change", "message"),
     [
         ({"colour": "red"}, "colour: unknown key"),
-        ({"revision": 2}, "revision: 2 is newer"),
+        ({"revision": 3}, "revision: 3 is newer"),
         ({"lane_defaults": {"grit": 1}}, "lane_defaults.grit: unknown lane"),
         ({"lane_defaults": {"tension": "much"}}, "lane_defaults.tension: 'much' where a number"),
         ({"lane_defaults": {"technique.fry": 1}}, "technique weights stand under"),
@@ -82,6 +87,23 @@ def test_unknown_presets_name_their_neighbours() -> None:
         ({"tags": [1]}, "tags[0]"),
         ({"author": None}, "author: null where text"),
         ({"id": "other"}, "differs from the file's name"),
+        ({"revision": 1, "level_db": 1.0}, "level_db: unknown in revision 1"),
+        ({"edition": 0}, "edition: 0 is below 1"),
+        ({"edition": 1.5}, "edition: 1.5 where a whole number"),
+        ({"model": {"name": "x"}}, "model.hash: missing"),
+        ({"model": {"name": "x", "hash": "xyz"}}, "model.hash: not a hash"),
+        ({"adapters": [{"id": "a", "sha256": "no", "strengths": {}}]}, "adapters[0].sha256: not a SHA-256"),
+        ({"adapters": [ADAPTER, ADAPTER]}, "adapters: 'orc' stands there twice"),
+        ({"adapters": [{**ADAPTER, "strengths": {"left": 1}}]}, "adapters[0].strengths.left: unknown region"),
+        ({"adapters": [{**ADAPTER, "strengths": {"late": 1e9}}]}, "adapters[0].strengths.late: 1e+09 is above"),
+        ({"lane_ranges": {"fry": [0.5, 0.5]}}, "lane_ranges.fry: 0.5 is not below 0.5"),
+        ({"lane_ranges": {"fry": [0, 1, 2]}}, "lane_ranges.fry[0]"),
+        ({"playing": "duo"}, "playing: 'duo' is not known"),
+        ({"level_db": math.inf}, "not a number a file may hold"),
+        ({"level_db": 10**400}, "is not a finite number"),
+        ({"gestures": {"pitch": [[0, 1]]}}, "gestures.pitch: a gesture cannot move"),
+        ({"gestures": {"fry": []}}, "gestures.fry: 0 points"),
+        ({"gestures": {"fry": [[1, 0], [1, 0]]}}, "gestures.fry[1][0]: time 1 s is not after"),
     ],
 )
 def test_faults_are_named_and_do_not_hide_the_other_presets(change: dict, message: str, tmp_path: Path) -> None:
@@ -101,3 +123,37 @@ def test_faults_are_named_and_do_not_hide_the_other_presets(change: dict, messag
 def test_a_broken_preset_is_reported_in_the_log(tmp_path: Path) -> None:
     (tmp_path / "odd.json").write_text("{")
     assert list_presets([tmp_path]) == []
+
+
+def test_every_revision_keeps_loading_and_means_the_same() -> None:
+    first, second = (load_preset(f"revision_{number}", [FIXTURES]) for number in (1, 2))
+    assert first.edition == 1
+    assert first.adapters == ()
+    assert first.level_db == 0.0
+    told = json.loads((FIXTURES / "revision_1.json").read_text())
+    for key in told.keys() - {"revision", "id", "tags", "timbre"}:
+        assert getattr(first, key) == told[key]
+        assert getattr(second, key) == told[key]
+    assert second.adapter_strengths() == {"adapter.orc.early": 0.5, "adapter.orc.late": 1.0}
+    assert second.gestures["roughness"] == ((0.0, -0.4), (0.5, 0.0))
+    assert (second.playing, second.midi_map, second.level_db, second.edition) == ("legato", "Seaboard", -3.0, 3)
+    assert second.model is not None
+    assert second.model.name == "first voice"
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_fixture_of_each_revision_is_written_anew_without_loss(number: int, tmp_path: Path) -> None:
+    preset = load_preset(f"revision_{number}", [FIXTURES])
+    written = save_preset(preset, tmp_path)
+    assert json.loads(written.read_text())["revision"] == PRESET_REVISION
+    assert load_preset(preset.id, [tmp_path]) == preset
+
+
+def test_half_a_character_and_a_huge_file_are_refused(tmp_path: Path) -> None:
+    document = {**preset_to_document(Preset(id="odd", name="Odd")), "name": "\ud800"}
+    (tmp_path / "odd.json").write_text(json.dumps(document))
+    with pytest.raises(UserError, match="half a character"):
+        load_preset("odd", [tmp_path])
+    (tmp_path / "odd.json").write_bytes(b" " * (MAX_PRESET_BYTES + 1))
+    with pytest.raises(UserError, match="too large"):
+        load_preset("odd", [tmp_path])
