@@ -5,6 +5,7 @@ Memory is about 11 MB a minute: audio stays int16, frame features float16 (pitch
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any, Final
@@ -58,6 +59,16 @@ class ClipStore:
     def duration_s(self) -> float:
         """Of all clips together."""
         return float(sum(record.duration_s for record in self.records))
+
+    def fingerprint(self) -> bytes:
+        """Changes with the sound of any clip and with anything measured in it."""
+        digest = hashlib.sha256()
+        for record in self.records:
+            digest.update(f"{record.id} {record.sha256}\n".encode())
+        for name, values in self._features.items():
+            digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+        return digest.digest()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -35,7 +35,7 @@ from synth.train.descent import Batch, resolve_device
 from synth.train.diffusion import Statistics, make_batch
 from synth.train.distill import DistillTask, Teacher, draw
 from synth.train.hearing import EDGE_FRAMES, HEARD_LANES, LANE_SCALE, Heard, Hearing, LaneReader
-from synth.train.latents import LatentStore
+from synth.train.latents import KEPT_LATENTS, LatentStore
 from synth.train.loop import generator_of
 
 log = logging.getLogger(__name__)
@@ -314,7 +314,7 @@ def refine(
     rounds = _finished_rounds(run_dir)
     denoiser = load_denoiser(run_dir / DENOISER_FILE)[0] if rounds else teacher
     codec = load_codec(weights_dir / CODEC_FILE).to(place)
-    latents = LatentStore(ClipStore(Corpus.open(corpus_dir), "train"), codec)
+    latents = LatentStore(ClipStore(Corpus.open(corpus_dir), "train"), codec, kept_in=corpus_dir / KEPT_LATENTS)
     statistics = Statistics.from_config(stored)
     torch.manual_seed(seed)
     hearing = Hearing.start(codec, n_workers)

@@ -30,7 +30,7 @@ from synth.spec.audio import WINDOW_FRAMES
 from synth.spec.lanes import TECHNIQUES
 from synth.train.conditions import draw_conditions
 from synth.train.descent import Batch, move_batch, resolve_device
-from synth.train.latents import LatentStore
+from synth.train.latents import KEPT_LATENTS, LatentStore
 from synth.train.loop import LoopConfig, LoopReport, describe, generator_of, train
 
 log = logging.getLogger(__name__)
@@ -284,7 +284,7 @@ def train_diffusion(
     """
     corpus = Corpus.open(corpus_dir)
     codec = codec.eval().requires_grad_(False)
-    latents = LatentStore(ClipStore(corpus, "train"), codec)
+    latents = LatentStore(ClipStore(corpus, "train"), codec, kept_in=corpus_dir / KEPT_LATENTS)
     log.info("latents of the training split are on %s", latents.device)
     statistics = Statistics.measure(latents)
     torch.manual_seed(loop.seed)

@@ -34,7 +34,7 @@ from synth.engine import CODEC_FILE, DENOISER_FILE, load_codec, load_denoiser
 from synth.spec.lanes import Pathway
 from synth.train.descent import Batch, move_batch, resolve_device
 from synth.train.diffusion import BATCH_SIZE, Statistics, held_out_batch, make_batch
-from synth.train.latents import LatentStore
+from synth.train.latents import KEPT_LATENTS, LatentStore
 from synth.train.loop import LoopConfig, LoopReport, describe, train
 
 log = logging.getLogger(__name__)
@@ -234,7 +234,7 @@ def distill(
     model = model.to(place)
     codec = load_codec(weights_dir / CODEC_FILE).to(place)
     corpus, statistics = Corpus.open(corpus_dir), Statistics.from_config(stored)
-    latents = LatentStore(ClipStore(corpus, "train"), codec)
+    latents = LatentStore(ClipStore(corpus, "train"), codec, kept_in=corpus_dir / KEPT_LATENTS)
     held_out = held_out_batch(corpus, codec, statistics)
     torch.manual_seed(config.seed)
     multiple = model.config.frame_multiple

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from synth.codec.model import Codec
-from synth.corpus.clip_file import INT16_SCALE
+from synth.corpus.clip_file import INT16_SCALE, write_atomically
 from synth.corpus.dataset import C0_PER_DB, FLOOR_DB, PEAK_LIMIT, ClipStore
 from synth.spec.audio import HOP_SAMPLES
 from synth.spec.lanes import lane
@@ -23,6 +27,7 @@ from synth.train.device_store import excerpt_starts
 log = logging.getLogger(__name__)
 
 Arrays = dict[str, NDArray[Any]]
+KEPT_LATENTS = "latents"  # in a corpus's folder
 _PAD_FRAMES = 24  # silence encoded around every clip; also what the encoder's receptive field needs
 _GAIN_RANGE_DB = 8.0
 _CHUNK_FRAMES = 8_192
@@ -39,13 +44,49 @@ def encode(codec: Codec, arrays: Arrays) -> NDArray[np.float32]:
     return np.concatenate([learned.numpy(), explicit_latents(arrays).transpose(0, 2, 1)], axis=-1)
 
 
+def _content_key(store: ClipStore, codec: Codec, gains_db: NDArray[np.float64]) -> str:
+    """Changes with whatever changes latents: the clips' sound and labels, the codec's weights, the gains."""
+    digest = hashlib.sha256(store.fingerprint())
+    for name, weight in sorted(codec.state_dict().items()):
+        digest.update(name.encode() + weight.detach().cpu().contiguous().numpy().tobytes())
+    digest.update(np.ascontiguousarray(gains_db).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _keep(path: Path, encoded: tuple[Tensor, Tensor]) -> None:
+    """Write latents and gains; a disk that has no room is told, and nothing is kept."""
+    latents, gains_db = (tensor.cpu().contiguous() for tensor in encoded)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, save({"latents": latents, "gains_db": gains_db}))
+    except OSError as fault:
+        log.warning("latents are not kept: %s", fault)
+
+
+def _read(path: Path) -> tuple[Tensor, Tensor] | None:
+    """What `_keep` wrote; None where there is none, or none that can be read."""
+    try:
+        with safe_open(path, framework="pt") as stored:
+            return stored.get_tensor("latents"), stored.get_tensor("gains_db")
+    except FileNotFoundError:
+        return None
+    except (OSError, SafetensorError) as fault:
+        log.warning("%s cannot be read (%s): encoding again", path.name, fault)
+        return None
+
+
 class LatentStore:
     """Latents of every clip of a ClipStore, each at its own level and at `n_variants` - 1 random other levels.
 
     Excerpts may begin before a clip and end after it: silence lies there, and lanes of timbre and pitch are held.
+
+    kept_in   folder where latents are kept, so that the next training of the same clips with the same codec need not
+              encode them again; None: nowhere
     """
 
-    def __init__(self, store: ClipStore, codec: Codec, *, n_variants: int = 3, seed: int = 0) -> None:
+    def __init__(
+        self, store: ClipStore, codec: Codec, *, n_variants: int = 2, seed: int = 0, kept_in: Path | None = None
+    ) -> None:
         self.store = store
         self.device = next(codec.parameters()).device
         lengths = np.array([store.n_frames(clip) for clip in range(len(store.records))])
@@ -57,7 +98,13 @@ class LatentStore:
         self._is_real = torch.from_numpy(technique["is_real"]).to(self.device)
         gains_db = np.random.default_rng(seed).uniform(-_GAIN_RANGE_DB, _GAIN_RANGE_DB, (n_variants, len(lengths)))
         gains_db[0] = 0.0
-        self._latents, self._gains_db = self._encode_all(codec, gains_db)
+        kept = kept_in / f"{_content_key(store, codec, gains_db)}.safetensors" if kept_in else None
+        encoded = _read(kept) if kept else None
+        if encoded is None:
+            encoded = self._encode_all(codec, gains_db)
+            if kept:
+                _keep(kept, encoded)
+        self._latents, self._gains_db = (tensor.to(self.device) for tensor in encoded)
         self._chances: dict[tuple[float, float], Tensor] = {}
 
     def _padded(self) -> Iterator[tuple[slice, Arrays]]:

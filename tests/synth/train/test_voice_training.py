@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import shutil
@@ -40,6 +41,7 @@ from synth.train.distill import (
 from synth.train.hearing import EDGE_FRAMES, HEARD_LANES, Heard, Hearing
 from synth.train.latents import LatentStore, encode
 from synth.train.loop import LoopConfig, train
+from tests.conftest import ExpectedLogs
 from tests.tiny_weights import TINY_CODEC, TINY_DENOISER, Codec
 
 
@@ -85,6 +87,35 @@ def test_stored_latents_are_the_encoder_s(latents: LatentStore, codec: Codec) ->
         stored = latents._latents[0, first : first + len(alone)].float().numpy()
         # The ends of a clip alone are padded with zeros, those of a clip among others with silence.
         np.testing.assert_allclose(stored[pad:-pad], alone[pad:-pad], atol=0.02)
+
+
+def test_kept_latents_are_taken_up_until_something_changes(
+    corpus: Corpus, codec: Codec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected_logs: ExpectedLogs
+) -> None:
+    store = ClipStore(corpus, "validation")
+
+    def open_kept(of: Codec = codec, n_variants: int = 2) -> LatentStore:
+        return LatentStore(store, of, n_variants=n_variants, kept_in=tmp_path)
+
+    first = open_kept()
+    with monkeypatch.context() as patch:
+        patch.setattr(LatentStore, "_encode_all", None)  # would fail if it were called
+        again = open_kept()
+    assert torch.equal(first._latents, again._latents)
+    assert torch.equal(first._gains_db, again._gains_db)
+
+    other = copy.deepcopy(codec)
+    with torch.no_grad():
+        next(other.encoder.parameters()).add_(0.1)
+    assert not torch.equal(open_kept(other)._latents, first._latents)
+    open_kept(n_variants=1)
+    kept = sorted(tmp_path.iterdir())
+    assert len(kept) == 3
+
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:1_000])
+    expected_logs.expect("cannot be read .* encoding again")
+    assert torch.equal(open_kept()._latents, first._latents)
 
 
 def test_silence_is_as_silent_at_every_level(latents: LatentStore) -> None:
