@@ -37,14 +37,14 @@ class DenoiserConfig:
     latent_dim: int
     condition_dim: int = CONDITION_DIM
     patch: int = 2
-    widths: tuple[int, ...] = (256, 384)
+    widths: tuple[int, ...] = (192, 320)
     blocks_per_level: int = 2
     middle_blocks: int = 6
     expansion: int = 3
     pathway_dim: int = 48
     film_dim: int = 160
     level_dim: int = 96
-    heads: int = 6
+    heads: int = 4
     injection: Injection = "both"
 
     def __post_init__(self) -> None:
