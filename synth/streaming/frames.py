@@ -12,27 +12,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from synth.codec.bands import FILTER_BINS, FILTER_FFT, minimum_phase
-from synth.codec.excitation import KNOT_SAMPLES, drift_time_s, fold_gain, knots_of
+from synth.codec.bands import FILTER_FFT, minimum_phase
+from synth.codec.excitation import drift_time_s, fold_gain, knots_of
 from synth.codec.layout import EXPLICIT_NAMES, N_EXPLICIT, expand_explicit
 from synth.codec.model import SUBFRAMES, Codec, scaled_log_f0
 from synth.codec.noise import Stream, normal
 from synth.spec.audio import HOP_SAMPLES
 from synth.streaming.filters import NetworkState, StreamingNetwork
+from synth.streaming.rings import KNOTS_PER_FRAME, RING_FRAMES, FrameRings, IntArray
 
 Float32Array = NDArray[np.float32]
-IntArray = NDArray[np.int64]
 
-RING_FRAMES = 16
 # Filters are circular over FILTER_FFT: the end of a long response lands at its window's beginning, before its pulse.
 # In a longer transform every pulse of a window rings out.
 CAUSAL_FFT = 1536
 MOST_AT_ONCE = 4  # frames prepared by one pass of the network: twice as many, and what they are for, fill the ring
-KNOTS_PER_FRAME = HOP_SAMPLES // KNOT_SAMPLES
-_DEPTH, _RATE, _SUBHARMONIC, _JITTER, _DRIFT = (
-    EXPLICIT_NAMES.index(name)
-    for name in ("roughness_depth", "roughness_rate_hz", "subharmonic_depth", "jitter_ratio", "drift_cents")
-)
+_DEPTH, _RATE, _DRIFT = (EXPLICIT_NAMES.index(name) for name in ("roughness_depth", "roughness_rate_hz", "drift_cents"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,57 +47,53 @@ class FramesState:
     network: NetworkState
 
 
-class StreamingFrames:
-    """Rings over RING_FRAMES frames for n_voices, indexed [voice, frame % RING_FRAMES]. One thread at a time.
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What the maker of frames needs of a voice to go on from frame `ready`, where the rings already hold the rest."""
 
-    explicit        [.., N_EXPLICIT] in physical units
-    pulse_filters   [.., SUBFRAMES, pulse_fft // 2 + 1] complex, minimum phase
-    noise_filters   [.., SUBFRAMES, FILTER_BINS] amplitudes
-    gates           [.., SUBFRAMES] how much of the breath comes and goes with the glottal cycle
-    gain, breath    [.., HOP_SAMPLES] of the false folds, and noise that carries it
-    drift_s         [.., KNOTS_PER_FRAME] see synth.codec.excitation.drift_time_s
-    ready           [n_voices] how many frames of each voice are there
-    latest_hz       [n_voices] the pitch for frames that came without one
+    ready: int
+    fed: int
+    last: Float32Array  # [latent_dim] the latents that went in last
+    pending: Float32Array  # [n_frames, latent_dim] those that have not
+    network: NetworkState
+
+
+class StreamingFrames(FrameRings):
+    """Makes the frames of n_voices and keeps them in its rings. One thread at a time.
+
     held_frames     how many frames were held because no new latents were there in time
 
     are_pulses_causal   filters of pulses give nothing before the pulse; the codec's do, at about -50 dB
+    buffer, offset      memory for the rings that a sounder in another process reads
     """
 
-    def __init__(self, codec: Codec, n_voices: int, *, are_pulses_causal: bool = False) -> None:
+    def __init__(
+        self,
+        codec: Codec,
+        n_voices: int,
+        *,
+        are_pulses_causal: bool = False,
+        buffer: memoryview | None = None,
+        offset: int = 0,
+    ) -> None:
+        pulse_fft = CAUSAL_FFT if are_pulses_causal else FILTER_FFT
+        super().__init__(n_voices, pulse_fft, buffer=buffer, offset=offset)
         self._network = StreamingNetwork(codec.decoder, n_voices)
         self.look_ahead = self._network.look_ahead
         if self.look_ahead < 1:
             raise ValueError("streaming needs a decoder that looks ahead by a frame or more")
         self._device = codec.decoder.window.device
         self.latent_dim = codec.config.latent_dim
-        self.pulse_fft = CAUSAL_FFT if are_pulses_causal else FILTER_FFT
-        ring = (n_voices, RING_FRAMES)
-        self.explicit = np.zeros((*ring, N_EXPLICIT))
-        self.pulse_filters = np.zeros((*ring, SUBFRAMES, self.pulse_fft // 2 + 1), dtype=np.complex64)
-        self.noise_filters = np.zeros((*ring, SUBFRAMES, FILTER_BINS), dtype=np.float32)
-        self.gates = np.zeros((*ring, SUBFRAMES), dtype=np.float32)
-        self.gain = np.zeros((*ring, HOP_SAMPLES), dtype=np.float32)
-        self.breath = np.zeros((*ring, HOP_SAMPLES), dtype=np.float32)
-        self.drift_s = np.zeros((*ring, KNOTS_PER_FRAME))
-        self.ready = np.zeros(n_voices, dtype=np.int64)
-        self.latest_hz = np.full(n_voices, 220.0)
+        if buffer is None:
+            self.latest_hz[:] = 220.0
         self.held_frames = np.zeros(n_voices, dtype=np.int64)
-        self.seeds = [0] * n_voices
-        self.drifts = np.zeros(n_voices)
-        self._fed = np.zeros(n_voices, dtype=np.int64)
         self._pending = [np.zeros((0, self.latent_dim), dtype=np.float32)] * n_voices
         self._pending_hz = [np.zeros(0, dtype=np.float32)] * n_voices
         self._last = np.zeros((n_voices, self.latent_dim), dtype=np.float32)
 
-    @property
-    def _rings(self) -> tuple[NDArray[np.generic], ...]:
-        return (
-            self.explicit, self.pulse_filters, self.noise_filters, self.gates, self.gain, self.breath, self.drift_s
-        )  # fmt: skip
-
     def begin(self, voice: int, seed: int, drift: float) -> None:
         """Forget what `voice` was; frame 0 is next. `drift` 0..1 of the frames' drift is heard."""
-        self.ready[voice] = self._fed[voice] = self.held_frames[voice] = 0
+        self.ready[voice] = self.fed[voice] = self.held_frames[voice] = 0
         self.seeds[voice], self.drifts[voice] = seed, drift
         self._pending[voice] = self._pending[voice][:0]
         self._pending_hz[voice] = self._pending_hz[voice][:0]
@@ -119,14 +110,14 @@ class StreamingFrames:
 
     def come(self, voices: IntArray) -> IntArray:
         """How many more frames of `voices` [n] could be prepared from what has been pushed."""
-        come = np.array([len(self._pending[voice]) for voice in voices]) - self.look_ahead * (self._fed[voices] == 0)
+        come = np.array([len(self._pending[voice]) for voice in voices]) - self.look_ahead * (self.fed[voices] == 0)
         return np.maximum(come, 0)
 
     def take_back(self, voice: int) -> int:
         """Forget what was pushed and is not used yet -> the frame that is to be pushed next."""
         self._pending[voice] = self._pending[voice][:0]
         self._pending_hz[voice] = self._pending_hz[voice][:0]
-        return int(self._fed[voice])
+        return int(self.fed[voice])
 
     def prepare(self, voices: IntArray, need: IntArray, at_once: int = 1) -> None:
         """Let `ready` reach `need` [n] for `voices` [n]. If one has to go, all whose latents are there go together.
@@ -151,17 +142,17 @@ class StreamingFrames:
         missing = n_frames - len(latents)
         if len(latents):
             self._last[voice] = latents[-1]
-        elif self._fed[voice] == 0:
+        elif self.fed[voice] == 0:
             raise ValueError(f"voice {voice} has begun without latents")
         if missing:
             self.held_frames[voice] += missing
             latents = np.concatenate([latents, np.repeat(self._last[voice][None], missing, axis=0)])
             hz = np.concatenate([hz, np.full(missing, np.nan, dtype=np.float32)])
-        fed = int(self._fed[voice])
+        fed = int(self.fed[voice])
         explicit = expand_explicit(latents[:, -N_EXPLICIT:].T)
         places = np.arange(fed, fed + n_frames) % RING_FRAMES
         self.explicit[voice, places] = np.stack([explicit[name] for name in EXPLICIT_NAMES], axis=1)
-        self._fed[voice] += n_frames
+        self.fed[voice] += n_frames
         return latents, np.where(np.isnan(hz), np.float32(self.latest_hz[voice]), hz).astype(np.float32)
 
     def _inputs(self, latents: Float32Array, hz: Float32Array) -> torch.Tensor:
@@ -170,7 +161,7 @@ class StreamingFrames:
 
     @torch.inference_mode()
     def _prepare(self, voices: IntArray, n_frames: int) -> None:
-        for voice in voices[self._fed[voices] == 0]:
+        for voice in voices[self.fed[voices] == 0]:
             self._network.begin(int(voice), self._inputs(*self._take(int(voice), self.look_ahead)))
         taken = [self._take(int(voice), n_frames) for voice in voices]
         inputs = self._inputs(np.stack([latents for latents, _ in taken]), np.stack([hz for _, hz in taken]))
@@ -192,9 +183,9 @@ class StreamingFrames:
 
     def _make_samples(self, voice: int, n_frames: int, places: IntArray) -> None:
         """False folds, breath and drift of the next frames: functions of the seed and of the voice's own time."""
-        first, seed = int(self.ready[voice]), self.seeds[voice]
+        first, seed = int(self.ready[voice]), int(self.seeds[voice])
         from_frame = max(first - 1, 0)
-        around = np.arange(from_frame, int(self._fed[voice]))
+        around = np.arange(from_frame, int(self.fed[voice]))
         explicit = self.explicit[voice, around % RING_FRAMES]
         first_sample, n_samples = first * HOP_SAMPLES, n_frames * HOP_SAMPLES
         knots = knots_of(first_sample, n_samples)
@@ -211,28 +202,31 @@ class StreamingFrames:
         else:
             self.drift_s[voice, places] = 0.0
 
-    def jitter_and_subharmonic(
-        self, voices: IntArray, at_sample: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Jitter ratio and depth of the sub-harmonics at fractional samples [n] of `voices` [n]."""
-        position = np.clip((at_sample + 0.5) / HOP_SAMPLES - 0.5, 0.0, self._fed[voices] - 1.0)
-        lower = position.astype(np.int64)
-        upper = np.minimum(lower + 1, self._fed[voices] - 1)
-        low, high = self.explicit[voices, lower % RING_FRAMES], self.explicit[voices, upper % RING_FRAMES]
-        mixed = low + (high - low) * (position - lower)[:, None]
-        return mixed[:, _JITTER], mixed[:, _SUBHARMONIC]
+    def continuation(self, voice: int) -> Continuation:
+        """What is needed of `voice` to go on in other rings that hold its frames."""
+        return Continuation(
+            int(self.ready[voice]),
+            int(self.fed[voice]),
+            self._last[voice].copy(),
+            self._pending[voice].copy(),
+            self._network.save(voice),
+        )
 
-    def most_jitter(self, voices: IntArray) -> NDArray[np.float64]:
-        """The greatest jitter ratio in the frames at hand, for every one of `voices`."""
-        return self.explicit[voices, :, _JITTER].max(axis=1)
+    def go_on(self, voice: int, kept: Continuation) -> None:
+        """Let `voice`, whose rings hold the frames before, go on as it was kept."""
+        self.held_frames[voice] = 0
+        self._last[voice] = kept.last
+        self._pending[voice] = kept.pending
+        self._pending_hz[voice] = np.full(len(kept.pending), np.nan, dtype=np.float32)
+        self._network.restore(voice, kept.network)
 
     def save(self, voice: int, first: int) -> FramesState:
         """A copy of `voice` from frame `first` on, the first one that is still needed."""
-        first = max(first, 0, int(self._fed[voice]) - RING_FRAMES)
-        places = np.arange(first, int(self._fed[voice])) % RING_FRAMES
+        first = max(first, 0, int(self.fed[voice]) - RING_FRAMES)
+        places = np.arange(first, int(self.fed[voice])) % RING_FRAMES
         return FramesState(
-            first, int(self.ready[voice]), int(self._fed[voice]), int(self.held_frames[voice]), self.seeds[voice],
-            float(self.drifts[voice]), float(self.latest_hz[voice]), tuple(ring[voice, places] for ring in self._rings),
+            first, int(self.ready[voice]), int(self.fed[voice]), int(self.held_frames[voice]), int(self.seeds[voice]),
+            float(self.drifts[voice]), float(self.latest_hz[voice]), tuple(ring[voice, places] for ring in self.rings),
             np.concatenate([self._pending[voice], self._last[voice][None]]), self._pending_hz[voice].copy(),
             self._network.save(voice),
         )  # fmt: skip
@@ -240,10 +234,10 @@ class StreamingFrames:
     def restore(self, voice: int, state: FramesState) -> None:
         """Let `voice` be what was saved."""
         places = np.arange(state.first, state.fed) % RING_FRAMES
-        for ring, kept in zip(self._rings, state.rings, strict=True):
+        for ring, kept in zip(self.rings, state.rings, strict=True):
             ring[voice] = 0
             ring[voice, places] = kept
-        self.ready[voice], self._fed[voice], self.held_frames[voice] = state.ready, state.fed, state.held
+        self.ready[voice], self.fed[voice], self.held_frames[voice] = state.ready, state.fed, state.held
         self.seeds[voice], self.drifts[voice], self.latest_hz[voice] = state.seed, state.drift, state.latest_hz
         self._pending[voice], self._last[voice] = state.pending[:-1], state.pending[-1]
         self._pending_hz[voice] = state.pending_hz

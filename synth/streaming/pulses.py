@@ -20,7 +20,7 @@ from synth.codec.excitation import (
     pulse_taps,
 )
 from synth.spec.audio import SAMPLE_RATE_HZ
-from synth.streaming.frames import KNOTS_PER_FRAME, RING_FRAMES, IntArray, StreamingFrames
+from synth.streaming.rings import KNOTS_PER_FRAME, RING_FRAMES, FrameRings, IntArray
 
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
@@ -35,7 +35,7 @@ class PhaseTrack:
     end   [n_voices] the sample of each voice where its known pitch ends
     """
 
-    def __init__(self, frames: StreamingFrames, n_voices: int, history: int) -> None:
+    def __init__(self, frames: FrameRings, n_voices: int, history: int) -> None:
         self._frames, self._history = frames, history
         self.end = np.zeros(n_voices, dtype=np.int64)
         self.held_hz = np.full(n_voices, 220.0)
@@ -100,7 +100,7 @@ class PhaseTrack:
 class PulseTrain:
     """The pulses of n_voices, block after block."""
 
-    def __init__(self, frames: StreamingFrames, track: PhaseTrack, n_voices: int, most_samples: int) -> None:
+    def __init__(self, frames: FrameRings, track: PhaseTrack, n_voices: int, most_samples: int) -> None:
         self._frames, self._track = frames, track
         self.next_cycle = np.zeros(n_voices, dtype=np.int64)
         self.ahead = np.zeros((n_voices, most_samples + 2 * _LONGEST_SHIFT + 4 * PULSE_HALF_TAPS), dtype=np.float32)
@@ -144,7 +144,7 @@ class PulseTrain:
         jitter, subharmonic = frames.jitter_and_subharmonic(of, pulse_at)
         for voice in np.unique(of):
             mine = of == voice
-            moved = pulse_shift(frames.seeds[voice], pulse_at[mine], period[mine], jitter[mine])
+            moved = pulse_shift(int(frames.seeds[voice]), pulse_at[mine], period[mine], jitter[mine])
             pulse_at[mine] += moved
         # A bend can make a pulse due whose early place has gone by: then it comes as early as it still can.
         earliest = np.where(first[row] > 0, first[row] + PULSE_HALF_TAPS - 1, -np.inf)
