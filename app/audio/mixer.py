@@ -16,6 +16,7 @@ from typing import Final
 import numpy as np
 
 from app.audio import shared
+from app.audio.live_ring import RingReader
 from app.audio.messages import SetTransport
 from app.audio.shared import SharedState
 from app.audio.voices import FADE_FRAMES, LiveVoices
@@ -60,6 +61,7 @@ class Mixer:
 
     def __init__(self, state: SharedState) -> None:
         self.live = LiveVoices(state, MAX_BLOCK)
+        self._stream = RingReader(state, MAX_BLOCK)
         self.fault: BaseException | None = None  # the last one; the control thread reports it
         self._state = state
         # Written by the control thread
@@ -145,6 +147,7 @@ class Mixer:
         if self._playing:
             self._play(out)
         self.live.mix(out)
+        self._stream.mix(out)
         self._guard_and_measure(out)
         self._publish(out.shape[0])
 

@@ -18,6 +18,7 @@ from synth.spec.controls import Float32Array
 N_VOICES: Final = 24  # sixteen held notes and eight that fade
 N_SLOTS: Final = 64
 SLOT_FRAMES: Final = 38_400  # one cell of the render grid
+RING_FRAMES: Final = 1 << 17  # of the live engine's stream, 2.7 s: what has been heard is kept for scopes and recording
 
 # Integer fields
 VERSION: Final = 0  # odd while the audio thread writes
@@ -29,6 +30,14 @@ FAULTS: Final = 5  # exceptions and non-finite blocks, replaced by silence
 MIXED_FRAMES: Final = 6  # since the start of the server
 HEARTBEAT: Final = 7  # counted by the server's control thread
 SOUNDING: Final = 8  # a device is open
+# The live engine's stream; those of the performer are written by it, the others by the audio thread.
+LIVE_VERSION: Final = 9  # odd while the audio thread writes LIVE_READ, LIVE_BLOCK and LIVE_READ_AT_S
+LIVE_READ: Final = 10  # frames of the stream the mixer has asked for: the stream's clock
+LIVE_BLOCK: Final = 11  # frames it asked for last
+LIVE_WRITTEN: Final = 12  # performer; frames of the stream that are in the ring
+LIVE_PLAYING: Final = 13  # performer; whether somebody writes the stream
+LIVE_UNDER_RUNS: Final = 14  # blocks that came too late
+LIVE_ZERO_FRAMES: Final = 15  # frames of them that were filled with silence
 _N_INTS: Final = 16
 # Float fields
 MIXED_AT_S: Final = 0  # time.monotonic() of the last block
@@ -37,9 +46,10 @@ PEAK_RIGHT: Final = 2
 RMS_LEFT: Final = 3
 RMS_RIGHT: Final = 4
 LATENCY_S: Final = 5  # from mixing to the loudspeaker
+LIVE_READ_AT_S: Final = 6  # time.monotonic() when the mixer asked last
 _N_FLOATS: Final = 16
 
-_N_BYTES: Final = 8 * (_N_INTS + _N_FLOATS + 2 * N_VOICES + N_SLOTS) + 4 * N_SLOTS * SLOT_FRAMES
+_N_BYTES: Final = 8 * (_N_INTS + _N_FLOATS + 2 * N_VOICES + N_SLOTS) + 4 * (N_SLOTS * SLOT_FRAMES + RING_FRAMES)
 
 
 class SharedState:
@@ -50,6 +60,7 @@ class SharedState:
     voice_frames     [N_VOICES] frames of that note that have sounded
     slot_busy        [N_SLOTS] 1 from announcement until it has sounded
     slots            [N_SLOTS, SLOT_FRAMES] float32 mono
+    ring             [RING_FRAMES] float32 mono, frame f of the live engine's stream at f % RING_FRAMES
     """
 
     def __init__(self, memory: SharedMemory, *, is_owner: bool) -> None:
@@ -63,6 +74,7 @@ class SharedState:
         self.voice_frames: npt.NDArray[np.int64] = self._take(N_VOICES, np.int64)
         self.slot_busy: npt.NDArray[np.int64] = self._take(N_SLOTS, np.int64)
         self.slots: Float32Array = self._take(N_SLOTS * SLOT_FRAMES, np.float32).reshape(N_SLOTS, SLOT_FRAMES)
+        self.ring: Float32Array = self._take(RING_FRAMES, np.float32)
 
     @classmethod
     def create(cls) -> SharedState:
@@ -83,6 +95,7 @@ class SharedState:
         self.ints = self.voice_notes = self.voice_frames = self.slot_busy = empty.astype(np.int64)
         self.floats = empty
         self.slots = empty.astype(np.float32).reshape(0, SLOT_FRAMES)
+        self.ring = empty.astype(np.float32)
         if self._is_owner:
             memory.unlink()
         memory.close()

@@ -44,8 +44,12 @@ _MAX_STARTS: Final = 5
 class MidiInputs:
     """Every method returns at once and belongs to one thread; close() may take a second."""
 
-    def __init__(self, on_message: Callable[[MidiMessage], None]) -> None:
-        """on_message   called on the thread midi-receiver for every message of the chosen input; it must not block"""
+    def __init__(self, on_message: Callable[[MidiMessage], None], *, ring_name: str | None = None) -> None:
+        """
+        on_message   called on the thread midi-receiver for every message of the chosen input; it must not block
+        ring_name    of a MidiRing that gets every byte; on_message may then miss some of a storm
+        """
+        self._ring_name = ring_name
         self._on_message = on_message
         self._events: queue.SimpleQueue[MidiEvent] = queue.SimpleQueue()
         self._names: tuple[str, ...] = ()
@@ -101,7 +105,9 @@ class MidiInputs:
         context = multiprocessing.get_context("spawn")
         for _ in range(_MAX_STARTS):
             ours, theirs = context.Pipe()
-            process = context.Process(target=read_midi, args=(theirs,), name="stridor-midi", daemon=True)
+            process = context.Process(
+                target=read_midi, args=(theirs, self._ring_name), name="stridor-midi", daemon=True
+            )
             try:
                 process.start()
             except OSError as fault:

@@ -19,12 +19,14 @@ from multiprocessing.connection import Connection
 from typing import Final
 
 from app.midi.messages import MidiMessage, parse
+from app.midi.ring import MidiRing
 from app.midi.sources import Source, sources
 from app.report import set_up_logging
 
 _log = logging.getLogger(__name__)
 
 _SCAN_S: Final = 1.0
+_SHOWN_AHEAD: Final = 64  # messages for the window that may wait; a storm goes to the performer alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +60,19 @@ class OpenInput:
     name: str | None
 
 
-def read_midi(connection: Connection) -> None:
-    """Entry point of the process. It ends when its parent closes the pipe or dies."""
+def read_midi(connection: Connection, ring_name: str | None = None) -> None:
+    """Entry point of the process. It ends when its parent closes the pipe or dies.
+
+    ring_name   of a MidiRing that gets every byte, as it comes; the parent then only gets what it has time for
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     set_up_logging("midi")
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)  # ALSA and JACK complain there about everything that is absent
     outgoing: queue.SimpleQueue[MidiMessage | MidiEvent] = queue.SimpleQueue()
     threading.Thread(target=_send_all, args=(connection, outgoing), name="midi-sender", daemon=True).start()
-    reader = Reader(sources(), outgoing)
+    ring = None if ring_name is None else MidiRing.attach(ring_name)
+    reader = Reader(sources(), outgoing, ring)
     parent = parent_process()
     waited_for = [connection, *([parent.sentinel] if parent is not None else [])]
     scan_at_s = 0.0
@@ -89,8 +95,14 @@ def read_midi(connection: Connection) -> None:
 class Reader:
     """Which input is wanted, which is open. One thread; messages may come from the sources' threads."""
 
-    def __init__(self, midi_sources: list[Source], outgoing: queue.SimpleQueue[MidiMessage | MidiEvent]) -> None:
+    def __init__(
+        self,
+        midi_sources: list[Source],
+        outgoing: queue.SimpleQueue[MidiMessage | MidiEvent],
+        ring: MidiRing | None = None,
+    ) -> None:
         self._sources = midi_sources
+        self._ring = ring
         self._outgoing = outgoing
         self._known: tuple[str, ...] | None = None
         self._wanted: str | None = None
@@ -134,6 +146,10 @@ class Reader:
             opened[1].close()
 
     def _on_bytes(self, data: bytes, t_s: float) -> None:
+        if self._ring is not None:
+            self._ring.push(data, t_s)
+            if self._outgoing.qsize() > _SHOWN_AHEAD:
+                return
         message = parse(data, t_s)
         if message is not None:
             self._outgoing.put(message)
