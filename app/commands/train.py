@@ -64,11 +64,13 @@ def diffusion(wanted: Training, *, codec_file: Path, as_json: bool) -> None:
 @training(6.0, without=("batch", "bf16", "processes"))
 def control(wanted: Training, *, weights: Path, workers: int, as_json: bool) -> None:
     """Refine a denoiser by what the ears measure in its own sound. Leaves denoiser.safetensors in the run folder."""
-    from synth.train.control import refine
+    from synth.train.control import ControlConfig, refine
+    from synth.train.descent import resolve_device
 
+    config = ControlConfig.for_device(resolve_device(wanted.device), seed=wanted.seed)
     refine(
         wanted.corpus, weights, wanted.run,
-        minutes=wanted.minutes, device=wanted.device, n_workers=workers, seed=wanted.seed,
+        minutes=wanted.minutes, device=wanted.device, n_workers=workers, config=config,
     )  # fmt: skip
     refined = wanted.run / "denoiser.safetensors"
     show({"weights": refined}, [str(refined)], as_json=as_json)

@@ -13,7 +13,7 @@ import argparse
 import json
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,40 @@ _POOL_FRAMES = 22
 _MOVED_CHANCE = 0.6
 _CONSTANT, _RAMP = 0.6, 0.25  # else a step
 _READER_RATE, _STUDENT_RATE = 1e-3, 1.5e-4
-_READER_BATCH, _CONTROL_BATCH = 128, 48
 _LEAST_KEPT = 8  # windows a round that the reader is judged by
+
+
+@dataclass(frozen=True, slots=True)
+class ControlConfig:
+    """How much of everything a round has, in windows and optimiser steps.
+
+    n_windows              listened to each round
+    weight                 of the reader's error, beside the distillation's
+    reader_batch, control_batch, kept_batch   windows the reader learns from, asked of the network, taken of the corpus
+    """
+
+    n_windows: int = 3_000
+    network_steps: int = 250
+    reader_steps: int = 600
+    weight: float = 0.3
+    reader_batch: int = 128
+    control_batch: int = 48
+    kept_batch: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_windows < 2 * _LEAST_KEPT:
+            raise UserError(
+                f"{self.n_windows} windows are too few to learn from.", remedy=f"Take {2 * _LEAST_KEPT} or more."
+            )
+
+    @classmethod
+    def for_device(cls, device: torch.device, **given: Any) -> ControlConfig:
+        """The recipe: on a processor rounds of some minutes, so that a short time box still holds several."""
+        if device.type != "cpu":
+            return cls(**given)
+        small: dict[str, Any] = {"n_windows": 600, "network_steps": 60, "reader_steps": 200, "reader_batch": 48}
+        return cls(**small | {"control_batch": 24, "kept_batch": 32} | given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,20 +196,17 @@ class ControlRun:
         statistics: Statistics,
         latents: LatentStore,
         hearing: Hearing,
-        *,
-        weight: float,
-        batch_size: int,
-        seed: int,
+        config: ControlConfig,
     ) -> None:
         self.device = latents.device
         self.statistics, self.latents, self.hearing = statistics, latents, hearing
-        self.weight, self.batch_size = weight, batch_size
+        self.config = config
         known = tuple(sorted(set(_NUMBERS_OF_STEPS), reverse=True))
         self.task = DistillTask(denoiser, Teacher(teacher, {}, jumps=True), 0, known, 1.0).to(self.device)
         self.reader = LaneReader(denoiser.config.latent_dim).to(self.device)
         self.reader_optimizer = torch.optim.AdamW(self.reader.parameters(), lr=_READER_RATE, weight_decay=1e-2)
         self.optimizer = torch.optim.AdamW(self.task.student.parameters(), lr=_STUDENT_RATE, betas=(0.9, 0.98))
-        self.rng = np.random.default_rng(seed)
+        self.rng = np.random.default_rng(config.seed)
         self.lane_weight = torch.ones(len(HEARD_LANES), device=self.device)
         self._mean = torch.from_numpy(statistics.mean).to(self.device)
         self._std = torch.from_numpy(statistics.std).to(self.device)
@@ -224,7 +253,7 @@ class ControlRun:
             rate = min(1.0, (step + 1) / 50) * (1.0 - 0.9 * step / n_steps) * _READER_RATE
             for group in self.reader_optimizer.param_groups:
                 group["lr"] = rate
-            rows = torch.from_numpy(self.rng.integers(0, len(heard.latents), _READER_BATCH)).to(self.device)
+            rows = torch.from_numpy(self.rng.integers(0, len(heard.latents), self.config.reader_batch)).to(self.device)
             noisy = heard.latents[rows] + 0.02 * torch.randn_like(heard.latents[rows])
             with torch.autocast(self.device.type, torch.bfloat16):
                 read = self.reader(noisy, heard.f0_hz[rows]).float()
@@ -257,10 +286,9 @@ class ControlRun:
             for group in self.optimizer.param_groups:
                 group["lr"] = _STUDENT_RATE * min(1.0, (step + 1) / warm_steps) * (1.0 - 0.8 * step / n_steps)
             generator = generator_of(self.rng, self.device)
-            requests = random_requests(self.statistics, generator, _CONTROL_BATCH)
-            noise = torch.randn(
-                (_CONTROL_BATCH, WINDOW_FRAMES, len(self._mean)), generator=generator, device=self.device
-            )
+            n_asked = self.config.control_batch
+            requests = random_requests(self.statistics, generator, n_asked)
+            noise = torch.randn((n_asked, WINDOW_FRAMES, len(self._mean)), generator=generator, device=self.device)
             with torch.autocast(self.device.type, torch.bfloat16):
                 drawn = draw(self.task.student, requests.condition, noise, int(self.rng.choice(_NUMBERS_OF_STEPS)))
                 read = self.reader(drawn, requests.f0_hz).float()
@@ -268,7 +296,7 @@ class ControlRun:
             control = masked_distance(pooled(read, wanted), pooled(requests.lanes, wanted), self.lane_weight)
             kept, _ = self.task(self._corpus_batch())
             self.optimizer.zero_grad(set_to_none=True)
-            (self.weight * control + kept).backward()
+            (self.config.weight * control + kept).backward()
             if not torch.isfinite(nn.utils.clip_grad_norm_(self.task.student.parameters(), 1.0)):
                 raise UserError(
                     "The refinement diverged: a gradient is not finite.",
@@ -282,7 +310,7 @@ class ControlRun:
 
     def _corpus_batch(self) -> Batch:
         return make_batch(
-            self.latents, self.statistics, self.rng, batch_size=self.batch_size,
+            self.latents, self.statistics, self.rng, batch_size=self.config.kept_batch,
             frame_multiple=self.task.student.config.frame_multiple, short=False,
         )  # fmt: skip
 
@@ -295,62 +323,53 @@ def refine(
     minutes: float,
     device: str = "auto",
     n_workers: int = 2,
-    n_windows: int = 3_000,
-    network_steps: int = 250,
-    reader_steps: int = 600,
-    weight: float = 0.3,
-    batch_size: int = 128,
-    seed: int = 0,
+    config: ControlConfig | None = None,
 ) -> Denoiser:
     """Refine the denoiser in `weights_dir`, round by round (one at least) until the time is over.
 
     Each round leaves its weights in `run_dir`/round-N and its figures in control.json; the last round's weights are in
     `run_dir` itself. A run that was stopped goes on after its last finished round.
     """
-    if n_windows < 2 * _LEAST_KEPT:
-        raise UserError(f"{n_windows} windows are too few to learn from.", remedy=f"Take {2 * _LEAST_KEPT} or more.")
     place = resolve_device(device)
+    config = config or ControlConfig.for_device(place)
     teacher, stored = load_denoiser(weights_dir / DENOISER_FILE)
     rounds = _finished_rounds(run_dir)
     denoiser = load_denoiser(run_dir / DENOISER_FILE)[0] if rounds else teacher
     codec = load_codec(weights_dir / CODEC_FILE).to(place)
     latents = LatentStore(ClipStore(Corpus.open(corpus_dir), "train"), codec, kept_in=corpus_dir / KEPT_LATENTS)
     statistics = Statistics.from_config(stored)
-    torch.manual_seed(seed)
+    torch.manual_seed(config.seed)
     hearing = Hearing.start(codec, n_workers)
-    run = ControlRun(
-        denoiser.to(place), teacher.to(place), statistics, latents, hearing,
-        weight=weight, batch_size=batch_size, seed=seed + len(rounds),
-    )  # fmt: skip
+    config = replace(config, seed=config.seed + len(rounds))
+    run = ControlRun(denoiser.to(place), teacher.to(place), statistics, latents, hearing, config)
     try:
-        _go_round(run, rounds, stored, run_dir, minutes, n_windows=n_windows, steps=(reader_steps, network_steps))
+        _go_round(run, rounds, stored, run_dir, minutes)
     finally:
         hearing.close()
     return run.task.student
 
 
 def _go_round(
-    run: ControlRun, rounds: list[dict[str, Any]], stored: dict[str, Any], run_dir: Path, minutes: float, *,
-    n_windows: int, steps: tuple[int, int],
-) -> None:  # fmt: skip
+    run: ControlRun, rounds: list[dict[str, Any]], stored: dict[str, Any], run_dir: Path, minutes: float
+) -> None:
     """Listen, teach the reader, move the network, save; until the time is over, and listen once more."""
-    reader_steps, network_steps = steps
+    config = run.config
     started_s = time.monotonic() - (float(rounds[-1]["seconds"]) if rounds else 0.0)
     heard: list[Heard] = []
     while True:
-        requests, drawn, measured = run.listen(n_windows, (4, 2, 8, 1)[len(rounds) % 4])
+        requests, drawn, measured = run.listen(config.n_windows, (4, 2, 8, 1)[len(rounds) % 4])
         figures = run.report(requests, measured)
         rounds.append({"round": len(rounds), "seconds": time.monotonic() - started_s, "lanes": figures})
         log.info("round %d: %s", len(rounds) - 1, json.dumps(figures))
         if len(rounds) > 1 and time.monotonic() - started_s > minutes * 60:
             break
-        kept, learnt = Heard(drawn, requests.f0_hz, measured).split(max(n_windows // 10, _LEAST_KEPT))
+        kept, learnt = Heard(drawn, requests.f0_hz, measured).split(max(config.n_windows // 10, _LEAST_KEPT))
         heard = [*heard[-2:], learnt]
-        explained = run.teach_reader(Heard.joined(heard), kept, reader_steps)
-        losses = run.move_network(network_steps)
+        explained = run.teach_reader(Heard.joined(heard), kept, config.reader_steps)
+        losses = run.move_network(config.network_steps)
         rounds[-1] |= {"reader_explains": explained} | losses | {"seconds": time.monotonic() - started_s}
         log.info("reader explains %s; %s", json.dumps(explained), json.dumps(losses))
-        stored["control"] = {"rounds": len(rounds), "weight": run.weight, "steps_a_round": network_steps}
+        stored["control"] = {"rounds": len(rounds), **asdict(config)}
         for folder in (run_dir / f"round-{len(rounds)}", run_dir):
             folder.mkdir(parents=True, exist_ok=True)
             save_weights(folder / DENOISER_FILE, run.task.student, "denoiser", stored)
@@ -379,16 +398,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=2, help="processes that listen")
-    parser.add_argument("--windows", type=int, default=3_000, help="listened to each round")
-    parser.add_argument("--steps", type=int, default=250, help="of the network, each round")
-    parser.add_argument("--weight", type=float, default=0.3)
-    parser.add_argument("--batch", type=int, default=128)
+    for name in ("windows", "network-steps", "reader-steps", "reader-batch", "control-batch", "kept-batch", "seed"):
+        parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--weight", type=float)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    given = vars(arguments) | {"n_windows": arguments.windows}
+    names = {field.name for field in fields(ControlConfig)}
+    chosen = {name: value for name, value in given.items() if name in names and value is not None}
     refine(
         arguments.corpus, arguments.weights, arguments.run,
-        minutes=arguments.minutes, device=arguments.device, n_workers=arguments.workers, n_windows=arguments.windows,
-        network_steps=arguments.steps, weight=arguments.weight, batch_size=arguments.batch,
+        minutes=arguments.minutes, device=arguments.device, n_workers=arguments.workers,
+        config=ControlConfig.for_device(resolve_device(arguments.device), **chosen),
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from synth.diffusion.sampler import SamplingPlan, sample_window
 from synth.diffusion.solvers import cosine_sigmas
 from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.engine import CODEC_FILE, DENOISER_FILE, Engine, load_denoiser
-from synth.train.control import ControlRun, masked_distance, pooled, random_requests, refine
+from synth.train.control import ControlConfig, ControlRun, masked_distance, pooled, random_requests, refine
 from synth.train.diffusion import Statistics, draw_context, make_batch, train_diffusion
 from synth.train.distill import (
     GUIDANCE,
@@ -250,8 +250,8 @@ def test_refinement_hears_itself_and_leaves_figures(
 ) -> None:
     def refined() -> list[dict[str, Any]]:
         refine(
-            corpus.folder, trained, tmp_path, minutes=0.01, device="cpu", n_workers=1, n_windows=16,
-            network_steps=2, reader_steps=4, batch_size=4,
+            corpus.folder, trained, tmp_path, minutes=0.01, device="cpu", n_workers=1,
+            config=ControlConfig(16, 2, 4, reader_batch=8, control_batch=4, kept_batch=4),
         )  # fmt: skip
         return json.loads((tmp_path / "control.json").read_text())
 
@@ -297,7 +297,7 @@ def test_the_reader_is_judged_by_windows_it_never_learnt_from(
     monkeypatch.setattr(ControlRun, "listen", listen)
     monkeypatch.setattr(ControlRun, "teach_reader", teach)
     monkeypatch.setattr(ControlRun, "move_network", lambda _run, _n_steps: {})
-    refine(corpus.folder, trained, tmp_path, minutes=0.25, device="cpu", n_windows=20)
+    refine(corpus.folder, trained, tmp_path, minutes=0.25, device="cpu", config=ControlConfig(n_windows=20))
     assert len(judged) >= 3
     assert all(len(kept) == 8 for kept in judged)
     assert not learnt & set().union(*judged)
@@ -307,7 +307,7 @@ def test_a_lane_that_could_not_be_measured_moves_nothing(latents: LatentStore, t
     model, stored = load_denoiser(trained / DENOISER_FILE)
     hearing = Hearing(Codec(TINY_CODEC), ThreadPoolExecutor(1))
     statistics = Statistics.from_config(stored)
-    run = ControlRun(model, model, statistics, latents, hearing, weight=0.3, batch_size=2, seed=0)
+    run = ControlRun(model, model, statistics, latents, hearing, ControlConfig(kept_batch=2))
     heard = _heard(0, 12)
     silent = HEARD_LANES.index("fry")
     heard.lanes[..., silent] = torch.nan
