@@ -25,7 +25,8 @@ from synth.codec.noise import Stream, normal_frames
 from synth.codec.weights import content_hash, load_weights, read_config
 from synth.diffusion.conditioning import TimbreScale, condition_array, typical_timbre
 from synth.diffusion.first_unet import first_denoiser
-from synth.diffusion.sampler import SamplingPlan, sample_window
+from synth.diffusion.packed import packed_denoiser
+from synth.diffusion.sampler import Network, SamplingPlan, sample_window
 from synth.diffusion.solvers import never
 from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.errors import UserError, is_out_of_memory
@@ -127,6 +128,8 @@ class Engine:
         self.weights_hash = weights_hash
         self.latent_dim = codec.config.latent_dim
         self.codec, self.denoiser = codec.to(self.device), denoiser.to(self.device)
+        self._network: Network = self.denoiser
+        self.repack()
         self._mean = np.asarray(config["latent_mean"], dtype=np.float32)
         self._std = np.asarray(config["latent_std"], dtype=np.float32)
         typical = config.get("technique_timbre", {})
@@ -151,6 +154,11 @@ class Engine:
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
             self._threads = None
+
+    def repack(self) -> None:
+        """Play what the networks' weights are now. On a processor they are played packed: call it after a change."""
+        packed = packed_denoiser(self.denoiser) if self.device.type == "cpu" else None
+        self._network = packed or self.denoiser
 
     @classmethod
     def load(cls, weights_dir: Path | None = None, device: str = "auto", n_threads: int | None = None) -> Engine:
@@ -190,7 +198,7 @@ class Engine:
         noise = normal_frames(seed, Stream.LATENT, first_frame, WINDOW_FRAMES, self.latent_dim).T.copy()
         noise *= noise_temperature(window.values["presence"])[:, None]
         chosen = plan or PLANS[Quality(quality)]
-        drawn = self._with_memory(lambda: sample_window(self.denoiser, condition, noise, chosen, should_stop))
+        drawn = self._with_memory(lambda: sample_window(self._network, condition, noise, chosen, should_stop))
         return np.ascontiguousarray((drawn * self._std + self._mean).T.astype(np.float32))
 
     def decode_cell(
@@ -220,6 +228,7 @@ class Engine:
         # Outside the handler: the fault's traceback holds on to the tensors that filled the memory.
         self.codec, self.denoiser = self.codec.to("cpu"), self.denoiser.to("cpu")
         left, self.device, self.device_name = self.device_name, torch.device("cpu"), "cpu"
+        self.repack()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         self.on_trouble(

@@ -25,7 +25,8 @@ from synth.spec import Float32Array
 
 _log = logging.getLogger(__name__)
 
-FORMAT_REVISION = 1  # of keys and files together: older entries are simply never asked for again
+# Of keys, files and arithmetic together: older entries are simply never asked for again. 2: packed networks.
+FORMAT_REVISION = 2
 MEMORY_BUDGET_BYTES = 256 * 2**20
 DISK_BUDGET_BYTES = 2 * 2**30
 

@@ -157,6 +157,11 @@ class FirstDenoiser(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.leave.weight.device
+
     def encode_condition(self, condition: Tensor) -> Tensor:
         """[B, T, CONDITION_DIM] -> [B, T, film_dim]; independent of sigma, so one call serves a whole sampling."""
         parts = [

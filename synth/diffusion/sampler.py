@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -13,10 +14,21 @@ from torch import Tensor
 
 from synth.diffusion.conditioning import without
 from synth.diffusion.solvers import Denoise, ShouldStop, cosine_sigmas, dpm_solver_2m, euler, heun, never
-from synth.diffusion.unet import Denoiser
 from synth.spec.lanes import Pathway
 
 Float32Array = NDArray[np.float32]
+
+
+class Network(Protocol):
+    """What is sampled with: a Denoiser, or a PackedDenoiser on a processor."""
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def encode_condition(self, condition: Tensor) -> Any: ...
+
+    def __call__(self, x: Tensor, sigma: Tensor, encoded: Any, target: Tensor | None = None) -> Tensor: ...
+
 
 SOLVERS = MappingProxyType({"euler": euler, "heun": heun, "dpm2m": dpm_solver_2m})
 
@@ -31,7 +43,7 @@ class SamplingPlan:
     guidance: Mapping[Pathway, float] = field(default_factory=dict)
 
 
-def denoise_function(model: Denoiser, condition: Float32Array, guidance: Mapping[Pathway, float]) -> Denoise:
+def denoise_function(model: Network, condition: Float32Array, guidance: Mapping[Pathway, float]) -> Denoise:
     """Bind `condition` [T, CONDITION_DIM] to `model`: (x [1, T, C], sigma, level to jump to) -> clean estimate.
 
     Compositional guidance (after Liu et al. 2022): clean = full + sum_p (w_p - 1) (full - without_p). All branches of
@@ -39,7 +51,7 @@ def denoise_function(model: Denoiser, condition: Float32Array, guidance: Mapping
     """
     pushed = [(pathway, weight) for pathway, weight in guidance.items() if weight != 1.0]
     branches = np.stack([condition] + [without(condition, pathway) for pathway, _ in pushed])
-    device = next(model.parameters()).device
+    device = model.device
     encoded = model.encode_condition(torch.from_numpy(branches).to(device))
     weights = [weight - 1.0 for _, weight in pushed]
 
@@ -59,7 +71,7 @@ def denoise_function(model: Denoiser, condition: Float32Array, guidance: Mapping
 
 @torch.inference_mode()
 def sample_window(
-    model: Denoiser, condition: Float32Array, noise: Float32Array, plan: SamplingPlan, should_stop: ShouldStop = never
+    model: Network, condition: Float32Array, noise: Float32Array, plan: SamplingPlan, should_stop: ShouldStop = never
 ) -> Float32Array:
     """Draw latents for one window.
 
@@ -67,7 +79,7 @@ def sample_window(
     noise       [T, latent_dim], standard normal, a pure function of (seed, absolute frame)
     Returns normalised latents [T, latent_dim]. Raises Cancelled between steps.
     """
-    device = next(model.parameters()).device
+    device = model.device
     sigmas = cosine_sigmas(plan.n_steps, bend=plan.bend)
     denoise = denoise_function(model, condition, plan.guidance)
     x = torch.from_numpy(noise).to(device)[None] * sigmas[0]

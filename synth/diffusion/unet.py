@@ -147,7 +147,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """x [B, tokens, C], condition [B, tokens, film_dim] -> [B, tokens, C]."""
         _, n_tokens, n_channels = x.shape
-        position = _positions(n_tokens, n_channels, x)
+        position = positions(n_tokens, n_channels, x)
         hidden = self.norm(x) + position
         keys = hidden
         if self.context is not None:
@@ -158,7 +158,8 @@ class Attention(nn.Module):
         return x + self.leave(mixed.transpose(1, 2).flatten(2))
 
 
-def _positions(n_tokens: int, n_channels: int, like: Tensor) -> Tensor:
+def positions(n_tokens: int, n_channels: int, like: Tensor) -> Tensor:
+    """Sinusoidal positions of the attention -> [n_tokens, n_channels], in the type and on the device of `like`."""
     rates = torch.exp(torch.arange(0, n_channels, 2, device=like.device) * (-math.log(200.0) / n_channels))
     angle = torch.arange(n_tokens, device=like.device)[:, None] * rates
     return torch.cat([angle.sin(), angle.cos()], dim=-1).to(like.dtype)
@@ -196,6 +197,11 @@ class Denoiser(nn.Module):
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.leave.weight.device
+
     def _stack(self, n_blocks: int, width: int) -> nn.ModuleList:
         return nn.ModuleList(FilmBlock(width, self.config) for _ in range(n_blocks))
 
@@ -225,7 +231,7 @@ class Denoiser(nn.Module):
         sigma    [B], or [B, T] constant over every `frame_multiple` frames
         target   level to jump to, like sigma; None: no jump, the slope at sigma itself
         """
-        levels = self._levels(sigma, sigma if target is None else target)
+        levels = self.embedded_levels(sigma, sigma if target is None else target)
         films = iter(encoded.films) if encoded.films else itertools.repeat(None)
         h = x.unflatten(1, (-1, self.config.patch)).flatten(2)
         if self.config.injection != "attention":
@@ -244,8 +250,8 @@ class Denoiser(nn.Module):
             h = _run(self.up[index], h, levels[index], films)
         return self.leave(self.norm(h)).unflatten(-1, (self.config.patch, -1)).flatten(1, 2)
 
-    def _levels(self, sigma: Tensor, target: Tensor) -> list[Tensor]:
-        """Embedded levels at every resolution; one token where all frames share a level."""
+    def embedded_levels(self, sigma: Tensor, target: Tensor) -> list[Tensor]:
+        """Embedded levels at every resolution; one token where all frames share a level ([B], not [B, T])."""
         if sigma.ndim == 1:
             return [self.noise_level(sigma[:, None], target[:, None])] * len(self.config.widths)
         target = target if target.ndim == 2 else target[:, None].expand_as(sigma)
