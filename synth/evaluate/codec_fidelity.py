@@ -6,7 +6,7 @@ other, 1 is WORLD. The floor is the distance of two decodes of the same latents 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,11 @@ from synth.evaluate.codec_distances import DISTANCES, codec_distances
 from synth.evaluate.encoding import encode_recording
 from synth.evaluate.recordings import Recording, held_out
 from synth.evaluate.statistics import CONFIDENCE, N_RESAMPLES, Interval, mean_interval
+from synth.evaluate.timebox import Progress, TimeBox
 from synth.spec.audio import CELL_FRAMES, CONTEXT_FRAMES, DECODER_PAST_FRAMES
 from synth.spec.controls import Float32Array
 
 Float64Array = NDArray[np.float64]
-Progress = Callable[[int, int], None]
 
 SONG, GROWL, SHOUT, WHISPER, SPEECH, ALL = "song", "growl", "shout", "whisper", "speech", "all"
 _PREFIXES = {"sung": SONG, "singing": SONG, "growl": GROWL, "shout": SHOUT, "whisper": WHISPER, "speech": SPEECH}
@@ -83,6 +83,7 @@ def codec_fidelity(
     n_recordings: int | None = None,
     *,
     with_bends: bool = True,
+    box: TimeBox | None = None,
     on_progress: Progress | None = None,
 ) -> CodecFidelity:
     """Judge codec.safetensors of a folder on at most `n_recordings` held-out recordings, the labels in turn.
@@ -92,7 +93,8 @@ def codec_fidelity(
     path = weights_dir / CODEC_FILE
     codec = load_codec(path)
     recordings = held_out(corpus_dir, n_recordings)
-    return judge_codec(codec, recordings, content_hash(path), with_bends=with_bends, on_progress=on_progress)
+    digest = content_hash(path)
+    return judge_codec(codec, recordings, digest, with_bends=with_bends, box=box, on_progress=on_progress)
 
 
 def judge_codec(
@@ -101,12 +103,13 @@ def judge_codec(
     weights_hash: str,
     *,
     with_bends: bool = True,
+    box: TimeBox | None = None,
     on_progress: Progress | None = None,
 ) -> CodecFidelity:
     """As `codec_fidelity`, for a codec and recordings at hand."""
     found: list[tuple[str, str, float, float, float]] = []
     differences_db, bends = [], []
-    for done, recording in enumerate(recordings):
+    for recording in (box or TimeBox()).take(recordings, on_progress, least=_FEWEST_RECORDINGS):
         encoded = encode_recording(codec, recording.audio)
         first, second = (
             decode_whole(codec, encoded.latents, encoded.note, noise_seed)[: len(recording.audio)]
@@ -123,8 +126,6 @@ def judge_codec(
             found.append((technique_of(recording.label), name, own, by_world[name], floor[name]))
         if with_bends:
             bends.append(measure_bends(encoded, lambda z, p: decode_whole(codec, z, p)))
-        if on_progress is not None:
-            on_progress(done + 1, len(recordings))
     return CodecFidelity(
         weights_hash=weights_hash,
         numbers_per_frame=codec.config.latent_dim,

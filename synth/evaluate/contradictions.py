@@ -6,7 +6,7 @@ classifier's) must move from the neighbour to the request in the asked direction
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from synth.evaluate.grace import Grace, grace_of
 from synth.evaluate.report_form import aligned, plain
 from synth.evaluate.singing import Gesture, Singer, neutral_controls
 from synth.evaluate.statistics import Interval, mean_interval
+from synth.evaluate.timebox import Progress, TimeBox
 from synth.features.analysis import Analysis, TechniqueClassifier, analyse
 from synth.features.technique import load_technique_classifier
 from synth.spec.audio import CELL_FRAMES, HOP_SAMPLES
@@ -26,7 +27,6 @@ from synth.spec.lanes import TECHNIQUES
 if TYPE_CHECKING:
     from synth.engine import Engine
 
-Progress = Callable[[int, int], None]
 Lanes = Mapping[str, float | Float32Array]
 
 N_FRAMES = 2 * CELL_FRAMES
@@ -188,16 +188,14 @@ def run_contradictions(
     quality: str = "draft",
     n_seeds: int = 5,
     requests: Sequence[Request] = REQUESTS,
+    box: TimeBox | None = None,
     on_progress: Progress | None = None,
 ) -> ContradictionsReport:
     """Sing every request and its neighbour with every seed."""
     singer = Singer(engine, quality)
     classifier = load_technique_classifier()
-    answers = []
-    for done, request in enumerate(requests):
-        answers.append(answer_to(singer, request, n_seeds, classifier))
-        if on_progress is not None:
-            on_progress(done + 1, len(requests))
+    taken = (box or TimeBox()).take(requests, on_progress)
+    answers = [answer_to(singer, request, n_seeds, classifier) for request in taken]
     return ContradictionsReport(engine.weights_hash, quality, n_seeds, tuple(answers))
 
 

@@ -1,24 +1,28 @@
-"""Cost beside quality: what the model weighs, how fast it sings, how much memory it takes."""
+"""Cost beside quality: what the model weighs, how fast it sings, how much memory a render takes.
+
+Times are wall-clock; the processor time beside them says whether the machine was free.
+"""
 
 from __future__ import annotations
 
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from synth.engine import CODEC_FILE, DEFAULT_WEIGHTS_DIR, DENOISER_FILE, PLANS, Quality
+from synth.engine import CODEC_FILE, DEFAULT_WEIGHTS_DIR, DENOISER_FILE, PLANS, Engine, Quality
 from synth.evaluate.singing import Gesture, Singer, neutral_controls
+from synth.evaluate.workbench import Render, Rendering
 from synth.spec.audio import FRAME_RATE_HZ
 from synth.spec.controls import Float32Array
 
 _WARM_UP_S = 1.6
 _REPEATS = 3
+_MODELS_DIR = DEFAULT_WEIGHTS_DIR.parent
 # getrusage counts kilobytes, but on macOS bytes.
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 _BYTES_PER_MB = 2**20
@@ -29,9 +33,12 @@ class CostReport:
     """The median of three times on one long passage; latents and audio from scratch, nothing cached.
 
     parameters      part -> count
-    weights_mb      both files
+    weights_mb      the voice's two files; shipped_mb: everything that is installed as a model
     times_realtime  seconds of sound per second of work
+    processor_s     processor time of that work, over all threads: far under sample_s + decode_s times the threads
+                    where the machine was busy with something else
     peak_memory_mb  of this process so far, interpreter and libraries included
+    renderings      the product's own renderer in fresh processes, one a length
     """
 
     weights_hash: str
@@ -41,44 +48,69 @@ class CostReport:
     n_steps: int
     parameters: Mapping[str, int]
     weights_mb: float
+    shipped_mb: float
     passage_s: float
     sample_s: float
     decode_s: float
+    processor_s: float
     times_realtime: float
     peak_memory_mb: float
+    renderings: tuple[Rendering, ...]
 
 
-def evaluate_cost(singer: Singer, weights_dir: Path | None = None, passage_s: float = 24.0) -> CostReport:
-    """Sing a passage that moves, once to warm up and then three times."""
+def evaluate_cost(
+    singer: Singer,
+    weights_dir: Path | None = None,
+    passage_s: float = 24.0,
+    *,
+    render: Render | None = None,
+    render_s: Sequence[float] = (),
+) -> CostReport:
+    """Sing a passage that moves, once to warm up and then three times; render passages of `render_s` seconds."""
     engine = singer.engine
     folder = weights_dir or DEFAULT_WEIGHTS_DIR
-    singer.sing(_passage(_WARM_UP_S), 0)
-    gesture = _passage(passage_s)
-    times = []
-    for seed in range(_REPEATS):
-        started_s = time.perf_counter()
-        latents = singer.latents(gesture, seed)
-        sampled_s = time.perf_counter()
-        singer.decode(latents, gesture.controls, seed)
-        times.append((sampled_s - started_s, time.perf_counter() - sampled_s))
-    sample_s, decode_s = sorted(times, key=sum)[_REPEATS // 2]
+    sample_s, decode_s, processor_s = singing_times(singer, passage_s)
+    peak_mb = peak_memory_mb()
     return CostReport(
         weights_hash=engine.weights_hash,
         quality=singer.quality,
         device=engine.device_name,
-        threads=torch.get_num_threads(),
+        threads=n_threads(engine),
         n_steps=PLANS[Quality(singer.quality)].n_steps,
         parameters={
             "codec": sum(parameter.numel() for parameter in engine.codec.parameters()),
             "denoiser": sum(parameter.numel() for parameter in engine.denoiser.parameters()),
         },
         weights_mb=sum((folder / name).stat().st_size for name in (CODEC_FILE, DENOISER_FILE)) / _BYTES_PER_MB,
+        shipped_mb=sum(path.stat().st_size for path in _MODELS_DIR.rglob("*.safetensors")) / _BYTES_PER_MB,
         passage_s=passage_s,
         sample_s=sample_s,
         decode_s=decode_s,
         times_realtime=passage_s / (sample_s + decode_s),
-        peak_memory_mb=peak_memory_mb(),
+        processor_s=processor_s,
+        peak_memory_mb=peak_mb,
+        renderings=() if render is None else tuple(render(seconds) for seconds in render_s),
     )
+
+
+def singing_times(singer: Singer, passage_s: float) -> tuple[float, float, float]:
+    """Seconds to sample and to decode a passage that moves, and processor seconds of both: the median of three times
+    after one to warm up; nothing is cached."""
+    singer.sing(_passage(_WARM_UP_S), 0)
+    gesture = _passage(passage_s)
+    times = []
+    for seed in range(_REPEATS):
+        began_s, started_s = time.process_time(), time.perf_counter()
+        latents = singer.latents(gesture, seed)
+        sampled_s = time.perf_counter()
+        singer.decode(latents, gesture.controls, seed)
+        times.append((sampled_s - started_s, time.perf_counter() - sampled_s, time.process_time() - began_s))
+    return sorted(times, key=lambda found: found[0] + found[1])[_REPEATS // 2]
+
+
+def n_threads(engine: Engine) -> int:
+    """Threads that sample beside each other."""
+    return getattr(engine.threads, "_max_workers", 1)
 
 
 def peak_memory_mb() -> float:

@@ -5,7 +5,7 @@ Between the steps the lane returns to its default, so both steps start from the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -14,12 +14,11 @@ import numpy as np
 from synth.evaluate.clusters import clustered_interval
 from synth.evaluate.singing import Gesture, Singer, neutral_controls
 from synth.evaluate.statistics import Interval, line_through, spearman_interval
+from synth.evaluate.timebox import Progress, TimeBox
 from synth.features.analysis import analyse
 from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES
 from synth.spec.controls import Float32Array
 from synth.spec.lanes import lane
-
-Progress = Callable[[int, int], None]
 
 EARLY_S, LATE_S = (1.0, 5.0), (25.0, 30.0)
 PASSAGE_S = 30.0
@@ -75,11 +74,13 @@ def evaluate_late_obedience(
     lanes: Sequence[str] = STEP_LANES,
     seeds: Sequence[int] = (0, 1),
     on_progress: Progress | None = None,
+    *,
+    box: TimeBox | None = None,
 ) -> tuple[LateObedience, ...]:
     """Sing five steps of every lane with every seed, half a minute each."""
     results = []
     total = len(lanes) * len(seeds) * len(_STEPS)
-    for number, lane_id in enumerate(lanes):
+    for number, lane_id in enumerate((box or TimeBox()).take(lanes)):
         spec = lane(lane_id)
         low, high = _ASKED_RANGES.get(lane_id, (spec.minimum, spec.maximum))
         found: list[tuple[float, float, float]] = []

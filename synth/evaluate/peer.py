@@ -9,12 +9,16 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from synth.baseline.model import WaveformConfig, WaveformDiffusion
 from synth.baseline.package import audio_diffusion
-from synth.spec.audio import SAMPLE_RATE_HZ
+from synth.baseline.voice import WaveformVoice
+from synth.diffusion.conditioning import CONDITION_DIM
+from synth.spec.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
 
 _log = logging.getLogger(__name__)
 
@@ -55,9 +59,33 @@ def time_peer(timed_steps: int = 3) -> PeerFigures:
     started_s = time.perf_counter()
     model.sample(noise, num_steps=timed_steps)
     step_s = (time.perf_counter() - started_s) / timed_steps
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    return _figures("audio-diffusion-pytorch", n_parameters, step_s, timed_steps)
+
+
+def time_waveform_baseline(timed_steps: int = 3, run_dir: Path | None = None) -> PeerFigures:
+    """The same for the waveform model of our size, mono, with the lanes as conditions; of a training run's weights, or
+    random ones. Raises UserError without the library."""
+    network = _baseline_network(run_dir)
+    condition = torch.zeros(1, PEER_SAMPLES // HOP_SAMPLES, CONDITION_DIM)
+    network.sample(condition, torch.Generator().manual_seed(0), 1)
+    started_s = time.perf_counter()
+    network.sample(condition, torch.Generator().manual_seed(0), timed_steps)
+    step_s = (time.perf_counter() - started_s) / timed_steps
+    return _figures("waveform baseline", network.n_parameters, step_s, timed_steps)
+
+
+def _baseline_network(run_dir: Path | None) -> WaveformDiffusion:
+    if run_dir is not None:
+        return WaveformVoice.load(run_dir).network
+    torch.manual_seed(0)
+    return WaveformDiffusion(WaveformConfig()).eval().requires_grad_(False)
+
+
+def _figures(name: str, n_parameters: int, step_s: float, timed_steps: int) -> PeerFigures:
     return PeerFigures(
-        name="audio-diffusion-pytorch",
-        n_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        name=name,
+        n_parameters=n_parameters,
         threads=torch.get_num_threads(),
         timed_steps=timed_steps,
         step_s=step_s,

@@ -1,7 +1,8 @@
 """Proof that the sampled latents make the sound, and that two seeds are two takes.
 
-Latents are replaced by their own time-mean, or by those another recording's lanes gave; everything else (drawn pitch,
-decoder, excitation) stays. If the model only decorated what decoder and pitch do anyway, nothing would get worse.
+Latents are replaced by one frame of their own held still, by their own frames in another order, by their mean over
+time, or by those another recording's lanes gave; everything else (drawn pitch, decoder, excitation) stays. If the model
+only decorated what decoder and pitch do anyway, nothing would get worse.
 
 Everything is sung twice, with two seeds, and a recording's distance is the mean over both takes: what one draw of the
 sampler happens to be says little. Roughness is scored over both together (lane_score says why).
@@ -9,36 +10,44 @@ sampler happens to be says little. Roughness is scored over both together (lane_
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synth.corpus.manifest import ClipRecord, Corpus
-from synth.evaluate.distances import INFORMATIVE, MEASURES, Sound, lane_score, take_distances, voice_distances
+from synth.evaluate.distances import INFORMATIVE, MEASURES, PAIRED, Sound, lane_score, take_distances, voice_distances
 from synth.evaluate.recordings import Recording, extracted, load_recording
 from synth.evaluate.singing import Gesture, Singer
 from synth.evaluate.statistics import Interval, derangement, mean_interval
+from synth.evaluate.timebox import Progress, TimeBox
 from synth.spec.audio import CONTEXT_FRAMES
 from synth.spec.controls import Float32Array
 
-Progress = Callable[[int, int], None]
-
 ABLATIONS = ("time mean", "swapped")
+# In another order frames have the same distributions: only what hears order can miss it.
+_PROOFS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {**dict.fromkeys((*ABLATIONS, "one frame"), MEASURES), "shuffled": (*PAIRED, "roughness", "modulation_db")}
+)
 ONE_TAKE = "roughness_one_take"  # mean error of roughness without the credit of the score: flatters what is frozen
 REPORTED = (*MEASURES, ONE_TAKE, *INFORMATIVE)
 _SEEDS = (0, 1)
+_ORDER_SEED = 5
 _SHORTEST_TAKE_S = 0.3
+_FEWEST_RECORDINGS = 2  # to exchange their latents
+_SAMPLING_SHARE = 0.3  # of the time; decoding and measuring every variant takes the rest
 
 
 @dataclass(frozen=True, slots=True)
 class Ablation:
     """One of REPORTED under one ablation.
 
-    worsening: ablated - as sampled, paired by recording; is_worse: its whole interval lies above 0; is_proof: it is one
-    of MEASURES, the others are information
+    worsening: ablated - as sampled, paired by recording; is_worse: its whole interval lies above 0; is_proof: the
+    measure must hear this, the others are information
     """
 
     ablation: str
@@ -74,24 +83,33 @@ class ProofReport:
 
     @property
     def all_worse(self) -> bool:
-        """Whether each ablation worsens each of MEASURES beyond its interval."""
+        """Whether each ablation worsens each measure that must hear it beyond its interval."""
         return all(ablation.is_worse for ablation in self.ablations if ablation.is_proof)
 
 
 def evaluate_ablations(
-    singer: Singer, recordings: Sequence[Recording], on_progress: Progress | None = None
+    singer: Singer,
+    recordings: Sequence[Recording],
+    on_progress: Progress | None = None,
+    *,
+    box: TimeBox | None = None,
 ) -> tuple[Ablation, ...]:
     """Sing the recordings' lanes as sampled and ablated, and compare each with the recording it came from."""
-    reals = [Sound.of(recording.audio) for recording in recordings]
-    gestures = [extracted(real.analysis) for real in reals]
-    latents = [[singer.latents(gesture, seed) for seed in _SEEDS] for gesture in gestures]
+    reals, gestures, latents = [], [], []
+    for recording in (box or TimeBox()).take(recordings, least=_FEWEST_RECORDINGS, share=_SAMPLING_SHARE):
+        reals.append(Sound.of(recording.audio))
+        gestures.append(extracted(reals[-1].analysis))
+        latents.append([singer.latents(gestures[-1], seed) for seed in _SEEDS])
+    recordings = recordings[: len(reals)]
     others = derangement(len(recordings), [recording.label for recording in recordings])
-    distances: dict[str, list[dict[str, float]]] = {"as sampled": [], **{name: [] for name in ABLATIONS}}
+    distances: dict[str, list[dict[str, float]]] = {"as sampled": [], **{name: [] for name in _PROOFS}}
     for index, (real, gesture) in enumerate(zip(reals, gestures)):
         presence = gesture.controls.values["presence"]
         own = latents[index]
         variants = {
             "as sampled": own,
+            "one frame": [one_frame(take, presence) for take in own],
+            "shuffled": [shuffled(take, presence) for take in own],
             "time mean": [time_mean(take, presence) for take in own],
             "swapped": [fitted(take, own[0].shape[1]) for take in latents[others[index]]],
         }
@@ -104,7 +122,7 @@ def evaluate_ablations(
         if on_progress is not None:
             on_progress(index + 1, len(recordings))
     return tuple(
-        _ablation(name, measure, distances["as sampled"], distances[name]) for name in ABLATIONS for measure in REPORTED
+        _ablation(name, measure, distances["as sampled"], distances[name]) for name in _PROOFS for measure in REPORTED
     )
 
 
@@ -117,10 +135,29 @@ def distances_of_takes(takes: Sequence[Sound], real: Sound) -> dict[str, float]:
 
 def time_mean(latents: Float32Array, presence: Float32Array) -> Float32Array:
     """Every frame replaced by the mean over frames where somebody sings. [C, T], presence [n_frames] -> [C, T]"""
-    sung = np.zeros(latents.shape[1], dtype=np.bool_)
-    sung[CONTEXT_FRAMES : CONTEXT_FRAMES + len(presence)] = presence > 0.5
-    mean = latents[:, sung if sung.any() else slice(None)].mean(axis=1, dtype=np.float64, keepdims=True)
+    mean = latents[:, _sung_frames(latents, presence)].mean(axis=1, dtype=np.float64, keepdims=True)
     return np.broadcast_to(mean.astype(np.float32), latents.shape).copy()
+
+
+def one_frame(latents: Float32Array, presence: Float32Array) -> Float32Array:
+    """Every frame replaced by the middle one of those where somebody sings. [C, T], presence [n_frames] -> [C, T]"""
+    sung = _sung_frames(latents, presence)
+    middle = int(sung[len(sung) // 2])
+    return np.repeat(latents[:, middle : middle + 1], latents.shape[1], axis=1)
+
+
+def shuffled(latents: Float32Array, presence: Float32Array) -> Float32Array:
+    """The frames where somebody sings in another order, the others as they are. [C, T], presence -> [C, T]"""
+    sung = _sung_frames(latents, presence)
+    result = latents.copy()
+    result[:, sung] = latents[:, np.random.default_rng(_ORDER_SEED).permutation(sung)]
+    return result
+
+
+def _sung_frames(latents: Float32Array, presence: Float32Array) -> NDArray[np.int64]:
+    """Columns of the latents where somebody sings; all of them where nobody does."""
+    sung = np.flatnonzero(presence > 0.5) + CONTEXT_FRAMES
+    return sung if len(sung) else np.arange(latents.shape[1])
 
 
 def fitted(latents: Float32Array, n_frames: int) -> Float32Array:
@@ -134,9 +171,8 @@ def _ablation(
     before = np.array([distances[measure] for distances in full])
     after = np.array([distances[measure] for distances in ablated])
     worsening = mean_interval(after - before)
-    return Ablation(
-        name, measure, mean_interval(before), mean_interval(after), worsening, worsening.low > 0.0, measure in MEASURES
-    )
+    is_worse, is_proof = worsening.low > 0.0, measure in _PROOFS[name]
+    return Ablation(name, measure, mean_interval(before), mean_interval(after), worsening, is_worse, is_proof)
 
 
 def take_pairs(corpus_dir: Path, n_pairs: int) -> list[tuple[str, Recording, Recording]]:
@@ -188,11 +224,11 @@ def evaluate_proof(
     """Ablations and takes together."""
     total = len(recordings) + len(pairs)
 
-    def later(done: int, _: int) -> None:
+    def later(done: float, _: float) -> None:
         if on_progress is not None:
             on_progress(len(recordings) + done, total)
 
-    def sooner(done: int, _: int) -> None:
+    def sooner(done: float, _: float) -> None:
         if on_progress is not None:
             on_progress(done, total)
 

@@ -25,12 +25,18 @@ _DPI = 110
 _SHOWN = ("v_loss", "log_mel_db_4", "kernel_4")
 
 
+PICTURES = {
+    "stages-differences.png": "Differences from the static recipe with their intervals",
+    "stages-curves.png": "Error and quality over the steps, mean and range of the seeds",
+    "stages-regime.png": "Discrepancy and regime over the steps",
+    "stages-injection.png": "FiLM and attention by what is given",
+}
+
+
 def draw_all(runs: Sequence[Run], folder: Path) -> None:
-    """stages-differences.png, stages-curves.png, stages-regime.png and stages-injection.png."""
-    _differences(runs, folder / "stages-differences.png")
-    _curves(runs, folder / "stages-curves.png")
-    _regimes(runs, folder / "stages-regime.png")
-    _injection(runs, folder / "stages-injection.png")
+    """All of PICTURES."""
+    for name, draw in zip(PICTURES, (_differences, _curves, _regimes, _injection), strict=True):
+        draw(runs, folder / name)
 
 
 def _mechanism_arms(runs: Sequence[Run]) -> list[str]:
@@ -55,7 +61,7 @@ def _differences(runs: Sequence[Run], path: Path) -> None:
 
 
 def _curves(runs: Sequence[Run], path: Path) -> None:
-    arms = [name for name in _mechanism_arms(runs) if not name.startswith("all,")]
+    arms = [name for name in _mechanism_arms(runs) if "," not in name]
     figure = _new_figure(figsize=(11, 3.4))
     axes = figure.subplots(1, len(_SHOWN), squeeze=False)
     for axis, measure in zip(axes[0], _SHOWN, strict=True):

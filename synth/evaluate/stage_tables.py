@@ -1,6 +1,7 @@
 """Tables of the stage-adaptive training study: paired differences with intervals, and what the regime tells.
 
-A difference counts as decided when its 95 % interval, bootstrapped over seeds, leaves out zero; else it is undecided.
+A difference counts as decided when its 95 % interval, Student's over the seeds' paired differences, leaves out zero;
+else it is undecided. (A bootstrap of five values is too narrow: it would decide about one null in six.)
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
 
 from synth.errors import UserError
-from synth.evaluate.statistics import Interval, mean_interval, rank_correlation
+from synth.evaluate.statistics import CONFIDENCE, Interval, rank_correlation
 
 Run = Mapping[str, Any]
 BASE = "static recipe"
+RANDOM = ", random thresholds"
 # What is measured of a run at its end: smaller is better everywhere.
 MEASURES: Mapping[str, tuple[str, Callable[[Run], float]]] = {
     "v_loss": ("error of v", lambda run: run["curve"][-1]["v_loss"]),
@@ -34,7 +37,7 @@ MEASURES: Mapping[str, tuple[str, Callable[[Run], float]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """An arm against the static recipe over the seeds both have, in percent of the static recipe's mean."""
+    """An arm against another (the static recipe) over the seeds both have, in percent of the other's mean."""
 
     arm: str
     measure: str
@@ -66,6 +69,17 @@ def read_results(path: Path) -> dict[str, Any]:
     return stored
 
 
+def mean_interval(values: ArrayLike) -> Interval:
+    """Mean of the finite ones of [n] with Student's interval; bounds are NaN for fewer than two."""
+    finite = np.asarray(values, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    n = len(finite)
+    if n < 2:
+        return Interval(float(finite[0]) if n else math.nan, math.nan, math.nan, n)
+    reach = float(student.ppf(0.5 + 0.5 * CONFIDENCE, n - 1)) * float(finite.std(ddof=1)) / math.sqrt(n)
+    return Interval(float(finite.mean()), float(finite.mean()) - reach, float(finite.mean()) + reach, n)
+
+
 def arm_names(runs: Sequence[Run]) -> list[str]:
     """In the order of the study: the static recipe first."""
     names = list(dict.fromkeys(run["arm"] for run in runs))
@@ -91,17 +105,53 @@ def regime_correlations(runs: Sequence[Run]) -> dict[str, Interval]:
     """Spearman's rho of the measured regime with loss and quality over a run's measurements, averaged over runs.
 
     Everything moves with time, so each is given twice: as it is, and with the ranks of the step taken out (partial).
+    The last asks whether the regime foretells anything: it is set against how fast the error falls from there on,
+    -d log / d log step until the next measurement.
     """
+    chosen = [run for run in runs if _is_measured(run)]
+    series: dict[str, Callable[[Run], NDArray[np.float64]]] = {
+        name: lambda run, key=name: np.array([row[key] for row in run["curve"]])
+        for name in ("v_loss", "log_mel_db_4", "kernel_4")
+    }
     result = {}
-    chosen = [run for run in runs if run["injection"] == "both" and run["encoder"] in ("ours", "second seed")]
-    for measure in ("v_loss", "log_mel_db_4", "kernel_4"):
-        plain, partial = [], []
-        for run in chosen:
-            regime, value, step = (np.array([row[key] for row in run["curve"]]) for key in ("regime", measure, "step"))
-            plain.append(float(rank_correlation(regime, value)))
-            partial.append(_partial(regime, value, step))
-        result[measure] = mean_interval(plain)
-        result[f"{measure}, step taken out"] = mean_interval(partial)
+    for name, values in series.items():
+        result |= _both(name, [(_of(run, "regime"), values(run), _of(run, "step")) for run in chosen])
+    falls = [(_of(run, "regime")[:-1], _fall(run), _of(run, "step")[:-1]) for run in chosen]
+    return result | _both("fall of v_loss that follows", falls)
+
+
+def _is_measured(run: Run) -> bool:
+    """Whether a run's own regime was measured, and by the encoder that is trained for it."""
+    return run["injection"] == "both" and run["thresholds"] == "adaptive" and run["encoder"] in ("ours", "second seed")
+
+
+def _of(run: Run, key: str) -> NDArray[np.float64]:
+    return np.array([row[key] for row in run["curve"]], dtype=np.float64)
+
+
+def _fall(run: Run) -> NDArray[np.float64]:
+    return -np.diff(np.log(_of(run, "v_loss"))) / np.diff(np.log(_of(run, "step")))
+
+
+def _both(name: str, triples: Sequence[tuple[NDArray[np.float64], ...]]) -> dict[str, Interval]:
+    """Plain and partial rho over runs."""
+    plain = [float(rank_correlation(regime, value)) for regime, value, _ in triples]
+    partial = [_partial(regime, value, step) for regime, value, step in triples]
+    return {name: mean_interval(plain), f"{name}, step taken out": mean_interval(partial)}
+
+
+def encoder_agreement(runs: Sequence[Run]) -> dict[str, Interval]:
+    """Spearman's rho over a static run between its regime by our encoder and by each other one, averaged over runs."""
+    static = [run for run in runs if run["arm"] == BASE]
+    others = [name for name in static[0]["curve"][-1]["regimes"] if name != "ours"] if static else []
+    result = {}
+    for other in others:
+        pairs = []
+        for run in static:
+            track, columns = np.array(run["track"], dtype=np.float64), run["track_columns"]
+            ours, theirs = (track[:, columns.index(f"regime by {name}")] for name in ("ours", other))
+            pairs.append(float(rank_correlation(ours, theirs)))
+        result[other] = mean_interval(pairs)
     return result
 
 
@@ -145,33 +195,79 @@ def markdown(stored: Mapping[str, Any]) -> str:
     """All tables, as a page that a document can take over."""
     runs: list[Run] = stored["runs"]
     arms = [name for name in arm_names(runs) if name not in ("film", "attention")]
-    plan = stored["plan"]
-    lines = [
-        f"{len(runs)} runs on {stored['device']}, {plan['steps']} steps of {plan['batch']} windows, "
-        f"{runs[0]['parameters']} parameters each, {stored['minutes']} minutes in all.",
-        "",
-        *_difference_table(runs, arms),
-        "",
-        *_correlation_table(runs),
-        "",
-        *_turn_table(runs, arms),
-        "",
-        *_pathway_lines(runs),
-        "",
-        *_encoder_lines(stored["encoders"]),
+    seeds = {run["seed"] for run in runs}
+    blocks = [
+        _size_lines(stored),
+        ["Mechanisms against the static recipe:", "", *_difference_table(runs, arms)],
+        ["Mechanisms against the same with random thresholds:", "", *_random_table(runs, arms)],
+        _correlation_table(runs),
+        *_turn_tables(runs, arms),
+        ["Conditions by FiLM alone and by attention alone, against both:", "", *_injection_table(runs)],
+        ["The same, by what is given:", "", *_pathway_lines(runs)],
+        _encoder_lines(stored["encoders"]),
+        [_verdict_line(runs, arms, len(seeds))],
     ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def _size_lines(stored: Mapping[str, Any]) -> list[str]:
+    runs, plan, material = stored["runs"], stored["plan"], stored["material"]
+    spent_s = sum(run["stack_seconds"] / run["stacked"] for run in runs)
+    seeds = sorted({run["seed"] for run in runs})
+    return [
+        f"{len(runs)} runs of {len(arm_names(runs))} recipes and {len(seeds)} seeds on {stored['device']}: "
+        f"{plan['steps']} steps of {plan['batch']} windows each, {runs[0]['parameters']:,} parameters, "
+        f"{material['train_windows']} windows of {material['train_minutes']} minutes of voice, "
+        f"{material['asked_windows']} held-out windows to judge by; {spent_s / 60:.0f} minutes of processor time for "
+        f"training. Kernel distance of real to real: {runs[0]['real_to_real']:.4g}.",
+    ]
+
+
+def _verdict_line(runs: Sequence[Run], arms: Sequence[str], n_seeds: int) -> str:
+    """How many differences are decided, beside how many chance alone would decide."""
+    found = [difference(runs, arm, measure) for arm in arms if arm != BASE for measure in MEASURES]
+    counts = {name: sum(one.verdict == name for one in found) for name in ("better", "worse", "undecided")}
+    chance = (1.0 - CONFIDENCE) * len(found)
+    return (
+        f"Of {len(found)} differences from the static recipe over {n_seeds} seeds {counts['better']} are better, "
+        f"{counts['worse']} worse, {counts['undecided']} undecided; chance alone would decide about {chance:.0f}."
+    )
 
 
 def _difference_table(runs: Sequence[Run], arms: Sequence[str]) -> list[str]:
-    heads = [label for label, _ in MEASURES.values()]
-    lines = ["| arm | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    lines = _heads("arm")
     static = [np.mean([value(run) for run in runs if run["arm"] == BASE]) for _, value in MEASURES.values()]
     lines.append(f"| {BASE} | " + " | ".join(f"{value:.4g}" for value in static) + " |")
     for arm in arms:
         if arm != BASE:
             cells = [_cell(difference(runs, arm, measure)) for measure in MEASURES]
             lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _heads(first: str) -> list[str]:
+    heads = [label for label, _ in MEASURES.values()]
+    return [f"| {first} | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+
+
+def _random_table(runs: Sequence[Run], arms: Sequence[str]) -> list[str]:
+    lines = _heads("arm")
+    for arm in arms:
+        if arm + RANDOM in arms:
+            cells = [_cell(difference(runs, arm, measure, arm + RANDOM)) for measure in MEASURES]
+            lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _injection_table(runs: Sequence[Run]) -> list[str]:
+    present = {run["arm"] for run in runs}
+    lines = _heads("conditions")
+    for arm in ("film", "attention"):
+        if arm in present:
+            lines.append(f"| {arm} alone | " + " | ".join(_cell(difference(runs, arm, m)) for m in MEASURES) + " |")
+    if {"film", "attention"} <= present:
+        cells = [_cell(difference(runs, "film", measure, "attention")) for measure in MEASURES]
+        lines.append("| film against attention | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -185,17 +281,22 @@ def _correlation_table(runs: Sequence[Run]) -> list[str]:
     return lines + [f"| {name} | {interval} |" for name, interval in regime_correlations(runs).items()]
 
 
-def _turn_table(runs: Sequence[Run], arms: Sequence[str]) -> list[str]:
-    lines = ["| regime measured by, on the static runs | turns at step, a seed each |", "|---|---|"]
+def _turn_tables(runs: Sequence[Run], arms: Sequence[str]) -> list[list[str]]:
+    agreement = encoder_agreement(runs)
+    observers = ["| regime measured by, on the static runs | turns at step, a seed each | at the end | rho with ours |"]
+    observers.append("|---|---|---|---|")
+    last = [run["curve"][-1]["regimes"] for run in runs if run["arm"] == BASE]
     for name, steps in observer_turns(runs).items():
-        lines.append(f"| {name} | {', '.join(_step(step) for step in steps)} |")
-    lines += ["", "| arm | its regime turns at step, a seed each | structure groups |", "|---|---|---|"]
+        end = mean_interval([regimes[name] for regimes in last])
+        rho = str(agreement[name]) if name in agreement else "1"
+        observers.append(f"| {name} | {', '.join(_step(step) for step in steps)} | {end} | {rho} |")
+    own = ["| arm | its regime turns at step, a seed each | structure groups |", "|---|---|---|"]
     for arm in arms:
         mine = [run for run in runs if run["arm"] == arm]
         turns = ", ".join(_step(turning_step(run, "regime_used")) for run in mine)
         groups = ", ".join(_group_sizes(run["groups"]) for run in mine)
-        lines.append(f"| {arm} | {turns} | {groups} |")
-    return lines
+        own.append(f"| {arm} | {turns} | {groups} |")
+    return [observers, own]
 
 
 def _step(step: float) -> str:

@@ -6,7 +6,7 @@ timbre, for half a minute. Excerpts of equal length of both sides are then compa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +21,16 @@ from synth.evaluate.report_form import aligned, plain
 from synth.evaluate.singing import Singer
 from synth.evaluate.statistics import Interval, mean_interval
 from synth.evaluate.straightness import Compared, compare, unsteadiness
+from synth.evaluate.timebox import Progress, TimeBox
 from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES
 from synth.spec.controls import Float32Array
 
 if TYPE_CHECKING:
     from synth.engine import Engine
 
-Progress = Callable[[int, int], None]
-
 _SETTLE_S = 1.0  # the note's beginning and end are no sustained sound
 _LOOP_QUANTILE = 0.95
+_NOTES_SHARE = 0.5  # of the time; the lanes asked early and late take the rest
 _LIKENESS = ("mean", "peak", "outlier", "distance_db")
 
 
@@ -128,27 +128,34 @@ def run_sustained(
     *,
     quality: str = "draft",
     plan: SustainedPlan | None = None,
+    box: TimeBox | None = None,
     on_progress: Progress | None = None,
 ) -> SustainedReport:
     """Everything above for the weights of `engine`. Raises UserError without a corpus or the evaluation extra."""
     notes = held_notes(corpus_dir, straightness.EXCERPT_S)
-    return evaluate_sustained(Singer(engine, quality), notes, plan or SustainedPlan(), on_progress)
+    return evaluate_sustained(Singer(engine, quality), notes, plan or SustainedPlan(), on_progress, box=box)
 
 
 def evaluate_sustained(
-    singer: Singer, notes: Sequence[HeldNote], plan: SustainedPlan, on_progress: Progress | None = None
+    singer: Singer,
+    notes: Sequence[HeldNote],
+    plan: SustainedPlan,
+    on_progress: Progress | None = None,
+    *,
+    box: TimeBox | None = None,
 ) -> SustainedReport:
     """As run_sustained, the real notes given."""
     chosen = [note for note in notes if note.duration_s >= straightness.EXCERPT_S][: plan.n_notes]
     n_steps = len(plan.step_lanes) * len(plan.step_seeds) * 5
     total = len(chosen) + n_steps
 
-    def told(done: int) -> None:
+    def told(done: float) -> None:
         if on_progress is not None:
             on_progress(done, total)
 
     sung: dict[float, list[Float32Array]] = {drift: [] for drift in plan.drifts}
-    for number, note in enumerate(chosen):
+    box = box or TimeBox()
+    for number, note in enumerate(box.take(chosen, share=_NOTES_SHARE, least=2)):
         gesture = held_gesture(note, plan.held_s, plan.drifts[0])
         latents = singer.latents(gesture, plan.seed + number)
         for drift in plan.drifts:
@@ -158,7 +165,9 @@ def evaluate_sustained(
     real = [[unsteadiness(piece) for piece in excerpts(note.audio, straightness.EXCERPT_S)] for note in notes]
     straight = {f"{drift:g}": _compared(real, held, plan) for drift, held in sung.items()}
     middle = sung[plan.drifts[len(plan.drifts) // 2]]
-    late = evaluate_late_obedience(singer, plan.step_lanes, plan.step_seeds, lambda done, _: told(len(chosen) + done))
+    late = evaluate_late_obedience(
+        singer, plan.step_lanes, plan.step_seeds, lambda done, _: told(len(chosen) + done), box=box
+    )
     labels = [note.label for note in notes]
     counts = {label: labels.count(label) for label in sorted(set(labels))}
     return SustainedReport(
