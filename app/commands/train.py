@@ -39,8 +39,9 @@ def codec(wanted: Training, *, adversarial: bool | None, workers: int, as_json: 
     example="stridor train diffusion --corpus runs/corpus --codec runs/codec/codec.safetensors --run runs/diffusion",
 )
 @click.option("--codec", "codec_file", type=FILE, required=True)
+@click.option("--learn-variance", is_flag=True, help="Of backward steps, too, for drawing with fresh noise.")
 @training(40.0)
-def diffusion(wanted: Training, *, codec_file: Path, as_json: bool) -> None:
+def diffusion(wanted: Training, *, codec_file: Path, learn_variance: bool, as_json: bool) -> None:
     """Train the denoiser on a codec's latents. Leaves denoiser.safetensors in the run folder."""
     from synth.engine import load_codec
     from synth.train.descent import resolve_device
@@ -50,8 +51,9 @@ def diffusion(wanted: Training, *, codec_file: Path, as_json: bool) -> None:
     loop = diffusion_loop(wanted.minutes, seed=wanted.seed, device=str(device))
     frozen = load_codec(codec_file).to(device)
     _, report = train_diffusion(
-        wanted.corpus, frozen, wanted.run, loop, batch_size=wanted.batch or BATCH_SIZE, use_bf16=wanted.bf16
-    )
+        wanted.corpus, frozen, wanted.run, loop,
+        batch_size=wanted.batch or BATCH_SIZE, use_bf16=wanted.bf16, learn_variance=learn_variance,
+    )  # fmt: skip
     show_report(wanted.run / "denoiser.safetensors", report, as_json=as_json)
 
 

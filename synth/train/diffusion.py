@@ -32,6 +32,7 @@ from synth.train.conditions import draw_conditions
 from synth.train.descent import Batch, move_batch, resolve_device
 from synth.train.latents import KEPT_LATENTS, LatentStore
 from synth.train.loop import LoopConfig, LoopReport, describe, generator_of, train
+from synth.train.variance import BOUND_WEIGHT, SPREAD_FILE, SpreadHead, last_features, mean_bound
 
 log = logging.getLogger(__name__)
 
@@ -208,9 +209,11 @@ class DenoiserTask(nn.Module):
         use_bf16: bool = True,
         stages: Stages | None = None,
         held_out: Batch | None = None,
+        learn_variance: bool = False,
     ) -> None:
         super().__init__()
         self.denoiser = denoiser
+        self.spread = SpreadHead(denoiser) if learn_variance else None
         self.use_bf16 = use_bf16
         self._outside = (stages, held_out)  # in a tuple: no part of the state
         self._step = 0
@@ -221,19 +224,22 @@ class DenoiserTask(nn.Module):
         self.register_buffer("weight", weight / weight.mean(), persistent=False)
 
     def _v_error(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """-> (squared error of v [B, T, C], predicted clean, noisy and scaled input)."""
+        """-> (squared error of v [B, T, C], predicted clean, the network's last features)."""
         clean, noise, sigma = batch["latents"], batch["noise"], batch["sigma"][..., None]
         alpha = (1 + sigma.square()).rsqrt()
         s = sigma * alpha
         x = alpha * clean + s * noise
-        with torch.autocast(clean.device.type, torch.bfloat16, enabled=self.use_bf16):
+        with (
+            last_features(self.denoiser) as features,
+            torch.autocast(clean.device.type, torch.bfloat16, enabled=self.use_bf16),
+        ):
             encoded = self.denoiser.encode_condition(batch["condition"])
             v = self.denoiser(x, batch["sigma"], encoded)
-        return (v.float() - (alpha * noise - s * clean)).square(), alpha * x - s * v.float(), x
+        return (v.float() - (alpha * noise - s * clean)).square(), alpha * x - s * v.float(), features[-1]
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """-> (weighted mean squared error of v over the frames to be learnt, figures)."""
-        squared, predicted, _ = self._v_error(batch)
+        squared, predicted, features = self._v_error(batch)
         learnt = batch["learnt"][..., None]
         share = learnt.mean().clamp(min=1e-3)
         loss = (squared * self.weight * learnt).mean() / share
@@ -242,6 +248,10 @@ class DenoiserTask(nn.Module):
             "learned": (squared[..., :n_learned] * learnt).mean().detach() / share,
             "explicit": (squared[..., n_learned:] * learnt).mean().detach() / share,
         }
+        if self.spread is not None:
+            nats = mean_bound(self.spread(features), predicted, batch["latents"], batch["sigma"], batch["learnt"])
+            loss = loss + BOUND_WEIGHT * nats
+            figures["bound"] = nats.detach()
         stages = self._outside[0]
         if stages is not None:
             extra = stages.extra_loss(self._step, predicted, batch["latents"], batch["f0_hz"], self.denoiser)
@@ -257,8 +267,13 @@ class DenoiserTask(nn.Module):
         if held_out is None:
             return {}
         held_out = move_batch(held_out, self.weight.device)  # a full GPU may have been left
-        squared, _, _ = self._v_error(held_out)
-        return {"validation": float((squared * self.weight * held_out["learnt"][..., None]).mean())}
+        squared, predicted, features = self._v_error(held_out)
+        figures = {"validation": float((squared * self.weight * held_out["learnt"][..., None]).mean())}
+        if self.spread is not None:
+            given = (predicted, held_out["latents"], held_out["sigma"], held_out["learnt"])
+            figures["bound_learned"] = float(mean_bound(self.spread(features), *given))
+            figures |= {f"bound_{name}": float(mean_bound(at, *given)) for name, at in (("lower", 0.0), ("upper", 1.0))}
+        return figures
 
 
 def held_out_batch(corpus: Corpus, codec: Codec, statistics: Statistics) -> Batch:
@@ -277,10 +292,12 @@ def train_diffusion(
     batch_size: int = BATCH_SIZE,
     use_bf16: bool = True,
     stages: Stages | None = None,
+    learn_variance: bool = False,
 ) -> tuple[Denoiser, LoopReport]:
     """Train (or go on training) a denoiser on a corpus; leaves denoiser.safetensors in `run_dir`.
 
-    codec   on the device that training shall use
+    codec            on the device that training shall use
+    learn_variance   of backward steps as well (synth.train.variance); its head is left in spread.safetensors
     """
     corpus = Corpus.open(corpus_dir)
     codec = codec.eval().requires_grad_(False)
@@ -290,7 +307,9 @@ def train_diffusion(
     torch.manual_seed(loop.seed)
     shape = shape or DenoiserConfig(codec.config.latent_dim)
     held_out = held_out_batch(corpus, codec, statistics)
-    task = DenoiserTask(Denoiser(shape), use_bf16=use_bf16, stages=stages, held_out=held_out).to(latents.device)
+    task = DenoiserTask(
+        Denoiser(shape), use_bf16=use_bf16, stages=stages, held_out=held_out, learn_variance=learn_variance
+    ).to(latents.device)
 
     def batch(rng: np.random.Generator) -> Batch:
         return make_batch(
@@ -303,6 +322,8 @@ def train_diffusion(
     config = {"denoiser": denoiser.config.as_dict(), "recipe": describe(loop), "steps": report.steps}
     config |= {"loss": report.loss, "regions": REGIONS} | statistics.as_dict()
     save_weights(run_dir / "denoiser.safetensors", denoiser, "denoiser", config)
+    if averaged.spread is not None:
+        save_weights(run_dir / SPREAD_FILE, averaged.spread, "reverse variance", {"denoiser": config["denoiser"]})
     return denoiser, report
 
 
@@ -335,13 +356,17 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--batch", type=int, default=BATCH_SIZE)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--learn-variance", action="store_true", help="of backward steps, too")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
     device = resolve_device(arguments.device)
     codec = load_codec(arguments.codec).to(device)
     loop = diffusion_loop(arguments.minutes, device=str(device))
-    _, report = train_diffusion(arguments.corpus, codec, arguments.run, loop, batch_size=arguments.batch)
+    _, report = train_diffusion(
+        arguments.corpus, codec, arguments.run, loop,
+        batch_size=arguments.batch, learn_variance=arguments.learn_variance,
+    )  # fmt: skip
     log.info("finished: %s", report)
 
 
