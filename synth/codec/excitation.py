@@ -76,23 +76,37 @@ def pinned_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array, i
     Anchors lie in the middle of cells: of three cells, the middle one with all that surrounds it gets the phase that
     a longer stretch would give it, to the bit; the outer halves of the others do as if their pitch were held outside.
     """
-    if first_frame % PHASE_ANCHOR_FRAMES or len(f0_hz) % PHASE_ANCHOR_FRAMES:
-        raise ValueError("phase needs whole cells")
+    _check_whole_cells(f0_hz, first_frame)
     half = PHASE_ANCHOR_FRAMES // 2
-    phase, _ = _anchored_phase(np.pad(f0_hz, half, mode="edge"), first_frame - half)
+    phase = _anchored_phase(np.pad(f0_hz, half + 1, mode="edge"), first_frame - half)
     return phase[half * HOP_SAMPLES : -half * HOP_SAMPLES], first_frame * HOP_SAMPLES
 
 
-def _anchored_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array, int]:
-    """`pinned_phase` over whole intervals, where `first_frame` is an anchor."""
+def inner_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array, int]:
+    """`pinned_phase` without the outer half of the first and of the last cell: the part that a longer stretch shares.
+
+    f0_hz   [n_frames], two cells or more -> (phase [(n_frames - PHASE_ANCHOR_FRAMES) * HOP_SAMPLES], its first sample)
+    """
+    _check_whole_cells(f0_hz, first_frame)
+    half = PHASE_ANCHOR_FRAMES // 2
+    return _anchored_phase(f0_hz[half - 1 : 1 - half], first_frame + half), (first_frame + half) * HOP_SAMPLES
+
+
+def _check_whole_cells(f0_hz: Float32Array, first_frame: int) -> None:
+    if first_frame % PHASE_ANCHOR_FRAMES or len(f0_hz) % PHASE_ANCHOR_FRAMES:
+        raise ValueError("phase needs whole cells")
+
+
+def _anchored_phase(around_hz: Float32Array, first_frame: int) -> Float64Array:
+    """Phase of whole intervals from `first_frame`, an anchor, on; `around_hz` has a frame more on both sides."""
     first_sample = first_frame * HOP_SAMPLES
-    n_samples = len(f0_hz) * HOP_SAMPLES
-    f0 = _at_samples(np.clip(f0_hz, MIN_F0_HZ, MAX_F0_HZ))
+    n_samples = (len(around_hz) - 2) * HOP_SAMPLES
+    around_hz = np.clip(around_hz, MIN_F0_HZ, MAX_F0_HZ)
+    f0 = _at_samples(around_hz)[HOP_SAMPLES:-HOP_SAMPLES]
     per_interval = PHASE_ANCHOR_FRAMES * HOP_SAMPLES
     phase = np.empty(n_samples)
     # The frame before an anchor decides its phase, so that an interval depends on nothing to its right.
-    anchors_hz = np.append(f0_hz[0], f0_hz[PHASE_ANCHOR_FRAMES - 1 :: PHASE_ANCHOR_FRAMES]).astype(np.float64)
-    anchors_hz = np.clip(anchors_hz, MIN_F0_HZ, MAX_F0_HZ)
+    anchors_hz = around_hz[::PHASE_ANCHOR_FRAMES].astype(np.float64)
     for interval in range(n_samples // per_interval):
         inside = slice(interval * per_interval, (interval + 1) * per_interval)
         start_s = (first_sample + interval * per_interval) / SAMPLE_RATE_HZ
@@ -104,7 +118,7 @@ def _anchored_phase(f0_hz: Float32Array, first_frame: int) -> tuple[Float64Array
         total = advance[-1]
         wanted = total + (end_phase - start_phase - total + 0.5) % 1.0 - 0.5
         phase[inside] = start_phase + (advance - 0.5 * f0[inside] / SAMPLE_RATE_HZ) * (wanted / total)
-    return phase, first_sample
+    return phase
 
 
 def free_phase(f0_hz: Float32Array, start_cycle: float = 0.0) -> Float64Array:

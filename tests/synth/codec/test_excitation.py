@@ -9,6 +9,7 @@ from synth.codec.excitation import (
     ExcitationFrames,
     excitation,
     free_phase,
+    inner_phase,
     modulation,
     pinned_phase,
     voiced_source,
@@ -152,3 +153,13 @@ def test_drift_reads_back_as_the_ears_measure_it() -> None:
         audio = np.convolve(pulses, 0.95 ** np.arange(200), mode="same").astype(np.float32) * 0.05
         read.append(float(np.nanmedian(analyse(audio).physical["drift_cents"][30:-30])))
     assert np.mean(read) == pytest.approx(12.0, rel=0.25)
+
+
+def test_the_inner_phase_is_that_of_a_longer_stretch_to_the_bit() -> None:
+    f0_hz = (200.0 + 90.0 * np.sin(np.arange(5 * CELL_FRAMES) / 17.0)).astype(np.float32)
+    whole, first = pinned_phase(f0_hz, FIRST_FRAME)
+    inner, inner_first = inner_phase(f0_hz[CELL_FRAMES:-CELL_FRAMES], FIRST_FRAME + CELL_FRAMES)
+    start = inner_first - first
+    assert start == (CELL_FRAMES + CELL_FRAMES // 2) * HOP_SAMPLES
+    assert len(inner) == 2 * CELL_FRAMES * HOP_SAMPLES
+    assert np.array_equal(inner, whole[start : start + len(inner)])
