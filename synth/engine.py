@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 from pathlib import Path
@@ -19,9 +19,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from synth.adapters.layout import region_map
+from synth.adapters.rack import FACTORY_FOLDER, AdapterRack
 from synth.codec.decoding import decode_cell
 from synth.codec.model import Codec, CodecConfig
 from synth.codec.noise import Stream, normal_frames
+from synth.codec.packed_decoder import PackedCodec, packed_codec
 from synth.codec.weights import content_hash, load_weights, read_config
 from synth.diffusion.conditioning import TimbreScale, condition_array, typical_timbre
 from synth.diffusion.first_unet import first_denoiser
@@ -122,6 +125,7 @@ class Engine:
         weights_hash: str,
         device: str,
         n_threads: int | None = None,
+        adapter_folders: Sequence[Path] = (),
     ) -> None:
         self.device = _device(device)
         self.device_name = str(self.device)
@@ -129,6 +133,7 @@ class Engine:
         self.latent_dim = codec.config.latent_dim
         self.codec, self.denoiser = codec.to(self.device), denoiser.to(self.device)
         self._network: Network = self.denoiser
+        self._decoding: Codec | PackedCodec = self.codec
         self.repack()
         self._mean = np.asarray(config["latent_mean"], dtype=np.float32)
         self._std = np.asarray(config["latent_std"], dtype=np.float32)
@@ -138,6 +143,18 @@ class Engine:
         self._n_threads = min(n_threads or os.cpu_count() or 1, _MOST_THREADS) if self.device.type == "cpu" else 1
         self._threads: ThreadPoolExecutor | None = None
         self.on_trouble: Callable[[str, str], None] = _logged
+        self.adapters = AdapterRack(weights_hash, (FACTORY_FOLDER, *adapter_folders), region_map(config))
+        self.adapters.on_trouble = lambda message, remedy: self.on_trouble(message, remedy)
+
+    @property
+    def latent_scale(self) -> tuple[Float32Array, Float32Array]:
+        """Mean and standard deviation of the latents the denoiser knows, each [latent_dim]."""
+        return self._mean, self._std
+
+    @property
+    def typical_timbres(self) -> dict[str, Float32Array]:
+        """Technique -> its timbre [TIMBRE_DIM], where the weights know one."""
+        return dict(self._typical)
 
     @property
     def threads(self) -> ThreadPoolExecutor | None:
@@ -157,14 +174,22 @@ class Engine:
 
     def repack(self) -> None:
         """Play what the networks' weights are now. On a processor they are played packed: call it after a change."""
-        packed = packed_denoiser(self.denoiser) if self.device.type == "cpu" else None
-        self._network = packed or self.denoiser
+        on_processor = self.device.type == "cpu"
+        self._network = (packed_denoiser(self.denoiser) if on_processor else None) or self.denoiser
+        self._decoding = (packed_codec(self.codec) if on_processor else None) or self.codec
 
     @classmethod
-    def load(cls, weights_dir: Path | None = None, device: str = "auto", n_threads: int | None = None) -> Engine:
+    def load(
+        cls,
+        weights_dir: Path | None = None,
+        device: str = "auto",
+        n_threads: int | None = None,
+        adapter_folders: Sequence[Path] = (),
+    ) -> Engine:
         """Read the weights. UserError when they are missing, damaged or of a newer format, or the device is absent.
 
-        n_threads   of the processor, all of them when None
+        n_threads        of the processor, all of them when None
+        adapter_folders  where the adapters that lanes name lie, beside the factory's
         """
         folder = weights_dir or DEFAULT_WEIGHTS_DIR
         torch.set_num_threads(1)
@@ -172,7 +197,7 @@ class Engine:
         denoiser, config = load_denoiser(folder / DENOISER_FILE)
         codec = load_codec(folder / CODEC_FILE)
         weights_hash = content_hash(folder / CODEC_FILE, folder / DENOISER_FILE)
-        return cls(codec, denoiser, config, weights_hash, device, n_threads)
+        return cls(codec, denoiser, config, weights_hash, device, n_threads, adapter_folders)
 
     def sample_cell(
         self,
@@ -198,7 +223,12 @@ class Engine:
         noise = normal_frames(seed, Stream.LATENT, first_frame, WINDOW_FRAMES, self.latent_dim).T.copy()
         noise *= noise_temperature(window.values["presence"])[:, None]
         chosen = plan or PLANS[Quality(quality)]
-        drawn = self._with_memory(lambda: sample_window(self._network, condition, noise, chosen, should_stop))
+
+        def draw() -> Float32Array:
+            network, told = self.adapters.prepare(self.denoiser, condition, window.values) or (self._network, condition)
+            return sample_window(network, told, noise, chosen, should_stop)
+
+        drawn = self._with_memory(draw)
         return np.ascontiguousarray((drawn * self._std + self._mean).T.astype(np.float32))
 
     def decode_cell(
@@ -212,7 +242,7 @@ class Engine:
         """
         return self._with_memory(
             lambda: decode_cell(
-                self.codec, latents, pitch_note, seed=seed, cell_index=cell_index, pitch_drift=pitch_drift
+                self._decoding, latents, pitch_note, seed=seed, cell_index=cell_index, pitch_drift=pitch_drift
             )
         )
 

@@ -39,9 +39,13 @@ def minimum_phase(log_magnitude: Tensor) -> Tensor:
 
     Folded real cepstrum (Oppenheim and Schafer, Discrete-Time Signal Processing, ch. 12).
     """
+    return torch.polar(torch.exp(log_magnitude), minimum_phase_angle(log_magnitude))
+
+
+def minimum_phase_angle(log_magnitude: Tensor) -> Tensor:
+    """Phase of the minimum-phase response, rad, like `log_magnitude` [..., FILTER_BINS], of which it is linear."""
     cepstrum = torch.fft.irfft(log_magnitude, n=FILTER_FFT)
     half = FILTER_FFT // 2
     # The folded cepstrum is causal: keep 0 and the Nyquist quefrency, double what lies between, drop the rest.
     folded = torch.cat([cepstrum[..., :1], 2 * cepstrum[..., 1:half], cepstrum[..., half : half + 1]], dim=-1)
-    spectrum = torch.fft.rfft(folded, n=FILTER_FFT)
-    return torch.polar(torch.exp(log_magnitude), spectrum.imag)
+    return torch.fft.rfft(folded, n=FILTER_FFT).imag

@@ -6,13 +6,17 @@ with all the frames the decoder sees.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from synth.codec.excitation import ExcitationFrames, excitation, pinned_phase
+from synth.codec.excitation import ExcitationFrames, excitation, inner_phase
 from synth.codec.layout import EXPLICIT_NAMES, expand_explicit
-from synth.codec.model import Codec, scaled_log_f0
+from synth.codec.model import Codec, Decoder, scaled_log_f0
+from synth.codec.packed_decoder import PackedCodec
 from synth.spec.audio import CELL_FRAMES, DECODER_FUTURE_FRAMES, DECODER_PAST_FRAMES, HOP_SAMPLES
 
 Float32Array = NDArray[np.float32]
@@ -21,7 +25,7 @@ DECODE_FRAMES = DECODER_PAST_FRAMES + CELL_FRAMES + DECODER_FUTURE_FRAMES
 
 
 def decode_cell(
-    codec: Codec,
+    codec: Codec | PackedCodec,
     latents: Float32Array,
     pitch_note: Float32Array,
     *,
@@ -42,7 +46,7 @@ def decode_cell(
 
 @torch.inference_mode()
 def decode_cells(
-    codec: Codec,
+    codec: Codec | PackedCodec,
     latents: Float32Array,
     pitch_note: Float32Array,
     *,
@@ -62,7 +66,7 @@ def decode_cells(
     if n_cell_frames % CELL_FRAMES or pitch_note.shape != (n_cell_frames + 2 * CELL_FRAMES,):
         raise ValueError(f"latents {latents.shape} or pitch {pitch_note.shape} have the wrong shape")
     f0_hz = (440.0 * 2.0 ** ((np.asarray(pitch_note, dtype=np.float64) - 69.0) / 12.0)).astype(np.float32)
-    phase, first_sample = pinned_phase(f0_hz, (cell_index - 1) * CELL_FRAMES)
+    phase, first_sample = inner_phase(f0_hz, (cell_index - 1) * CELL_FRAMES)
     first_frame = cell_index * CELL_FRAMES - DECODER_PAST_FRAMES
     offset = first_frame * HOP_SAMPLES - first_sample
     inner = f0_hz[CELL_FRAMES - DECODER_PAST_FRAMES :][:n_frames]
@@ -77,11 +81,13 @@ def decode_cells(
         drift_amount=pitch_drift,
         noise_seed=noise_seed,
     )
-    device = codec.decoder.window.device
-    audio = codec.decoder(
-        torch.from_numpy(np.ascontiguousarray(latents.T))[None].to(device),
-        scaled_log_f0(torch.from_numpy(inner))[None].to(device),
-        torch.from_numpy(source)[None].to(device),
-    )[0].cpu()
-    start = DECODER_PAST_FRAMES * HOP_SAMPLES
-    return audio[start : start + n_cell_frames * HOP_SAMPLES].numpy()
+    frames_first = torch.from_numpy(np.ascontiguousarray(latents.T))
+    sound = codec.sound if isinstance(codec, PackedCodec) else partial(_sound, codec.decoder)
+    return sound(frames_first, scaled_log_f0(torch.from_numpy(inner)), torch.from_numpy(source)).numpy()
+
+
+def _sound(decoder: Decoder, latents: Tensor, log_f0: Tensor, source: Tensor) -> Tensor:
+    """What PackedCodec.sound does, by the plain decoder, wherever it is."""
+    device = decoder.window.device
+    audio = decoder(latents[None].to(device), log_f0[None].to(device), source[None].to(device))[0].cpu()
+    return audio[DECODER_PAST_FRAMES * HOP_SAMPLES : -DECODER_FUTURE_FRAMES * HOP_SAMPLES]

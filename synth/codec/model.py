@@ -28,7 +28,8 @@ SUB_HOP = HOP_SAMPLES // SUBFRAMES
 FILTER_WINDOW = 2 * SUB_HOP
 ENCODER_FEATURES = 5  # log F0, voicing, HNR, loudness, roughness depth, all scaled to about unit range
 LOG_FLOOR = 1e-5
-_GATE_LIMIT = 1.5
+GATE_LIMIT = 1.5
+LOG_GAIN_SCALE, LOG_GAIN_RANGE = 4.0, (-16.0, 6.0)
 
 # What weights stored before a field existed were trained with.
 _WHEN_ABSENT: Mapping[str, Any] = {
@@ -175,10 +176,10 @@ class Decoder(nn.Module):
         with torch.autocast(inputs.device.type, enabled=False):
             out, gates = self.leave(self.norm(hidden.float())), None
             if self.skip is not None:
-                gates = _GATE_LIMIT * torch.tanh(out[..., self.n_outputs :]).flatten(1)
+                gates = GATE_LIMIT * torch.tanh(out[..., self.n_outputs :]).flatten(1)
                 out = out[..., : self.n_outputs] + self.skip(inputs.float())
             bands = out.unflatten(-1, (SUBFRAMES, 2, self.config.n_bands)).permute(0, 3, 1, 2, 4).flatten(2, 3)
-            return (bands * 4.0).clamp(-16.0, 6.0) @ self.basis, gates
+            return (bands * LOG_GAIN_SCALE).clamp(*LOG_GAIN_RANGE) @ self.basis, gates
 
     def synthesise(self, log_gains: Tensor, excitation: Tensor, gates: Tensor | None = None) -> Tensor:
         """log_gains [B, 2, S, FILTER_BINS], excitation [B, 3, S * SUB_HOP], gates [B, S] -> audio [B, S * SUB_HOP].

@@ -67,45 +67,48 @@ def normalised(x: Tensor, norm_epsilon: float) -> Tensor:
 
 
 class PackedDepthwise:
-    """A DepthwiseConv as one operation; [B, T, C] is what oneDNN calls channels-last."""
+    """A DepthwiseConv as one operation; [B, T, C] is what oneDNN calls channels-last.
 
-    def __init__(self, conv: DepthwiseConv, n_frames: int) -> None:
-        n_taps, self._n_channels = conv.weight.shape
-        # Padded alike on both sides, by the longer one; what comes too early or too late is left out.
-        self._reach = max(conv.past, conv.future)
-        self._skip = self._reach - conv.past
+    padded   zeros at both ends, which asks for as much past as future. False: only frames that have all they need
+    """
+
+    def __init__(self, conv: DepthwiseConv, n_frames: int, *, padded: bool = True) -> None:
+        if padded and conv.past != conv.future:
+            raise ValueError(f"{conv.past} frames of past and {conv.future} of future cannot be padded alike")
+        n_channels = conv.weight.shape[1]
         weight = conv.weight.detach().T[:, None, None, :].contiguous()
-        size = [1, self._n_channels, 1, n_frames]
-        fixed = ([0, self._reach], [1, 1], [1, 1], self._n_channels)
-        self._weight = torch.ops.mkldnn._reorder_convolution_weight(weight, *fixed, size) if _HAS_ONEDNN else weight
+        self._fixed = ([0, conv.past if padded else 0], [1, 1], [1, 1], n_channels)
+        size = [1, n_channels, 1, n_frames]
+        reorder = torch.ops.mkldnn._reorder_convolution_weight
+        self._weight = reorder(weight, *self._fixed, size) if _HAS_ONEDNN else weight
         self._bias = conv.bias.detach()
-        self._is_even = n_taps == 2 * self._reach + 1
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[B, T, C] -> [B, T, C]."""
+        """[B, T, C] -> [B, T, C], or [B, T - past - future, C] when not padded."""
         columns = x.transpose(1, 2).unsqueeze(2)
-        fixed = ([0, self._reach], [1, 1], [1, 1], self._n_channels)
         if _HAS_ONEDNN:
-            mixed = torch.ops.mkldnn._convolution_pointwise(columns, self._weight, self._bias, *fixed, "none", [], "")
+            convolve = torch.ops.mkldnn._convolution_pointwise
+            mixed = convolve(columns, self._weight, self._bias, *self._fixed, "none", [], "")
         else:
-            padding, stride, dilation, groups = fixed
+            padding, stride, dilation, groups = self._fixed
             mixed = nn.functional.conv2d(columns, self._weight, self._bias, stride, padding, dilation, groups)
-        mixed = mixed.squeeze(2).transpose(1, 2)
-        return mixed if self._is_even else mixed[:, self._skip : self._skip + x.shape[1]]
+        return mixed.squeeze(2).transpose(1, 2)
 
 
 class PackedBlock:
-    """A ConvNeXtBlock without FiLM, in float32: four operations."""
+    """A ConvNeXtBlock without FiLM, in float32: four operations. `padded` as in PackedDepthwise."""
 
-    def __init__(self, block: ConvNeXtBlock, n_frames: int) -> None:
-        self._mix = PackedDepthwise(block.mix, n_frames)
+    def __init__(self, block: ConvNeXtBlock, n_frames: int, *, padded: bool = True) -> None:
+        self._mix = PackedDepthwise(block.mix, n_frames, padded=padded)
+        self._past, self._future = (0, 0) if padded else (block.mix.past, block.mix.future)
         self._epsilon = block.norm.eps
         self._widen = PackedLinear(*after_norm(block.widen.weight, block.widen.bias, block.norm), n_frames)
         self._narrow = PackedLinear(*scaled_narrow(block), n_frames)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[B, T, C] -> [B, T, C]."""
-        return self._narrow.plus(self._widen.gelu(normalised(self._mix(x), self._epsilon)), x)
+        """[B, T, C] -> [B, T, C], or [B, T - past - future, C] when not padded."""
+        mixed = self._widen.gelu(normalised(self._mix(x), self._epsilon))
+        return self._narrow.plus(mixed, x[:, self._past : x.shape[1] - self._future])
 
 
 class PackedFilmBlock:

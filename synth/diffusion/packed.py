@@ -102,9 +102,7 @@ class PackedDenoiser:
     def __call__(self, x: Tensor, sigma: Tensor, encoded: PackedCondition, target: Tensor | None = None) -> Tensor:
         """As Denoiser.forward: x [B, T, latent_dim] scaled to unit variance -> v, like x."""
         levels = self._levels(sigma, sigma if target is None else target)
-        modulations = [
-            part if film is None else film + part for film, part in zip(encoded.films, levels, strict=True)
-        ]
+        modulations = [part if film is None else film + part for film, part in zip(encoded.films, levels, strict=True)]
         h = x.unflatten(1, (-1, self.config.patch)).flatten(2)
         h = self._enter(h) if encoded.enter is None else self._enter.plus(h, encoded.enter)
         skips = []
@@ -177,9 +175,7 @@ class _Resolution:
         self._n_down = len(downward)
         level = [_with_norm(film.level, film.block.norm, 1.0) for film in blocks]
         self._level = PackedLinear(*(torch.cat(part) for part in zip(*level, strict=True)), n_rows=1)
-        condition = [
-            _with_norm(film.condition, film.block.norm, 0.0) for film in blocks if film.condition is not None
-        ]
+        condition = [_with_norm(film.condition, film.block.norm, 0.0) for film in blocks if film.condition is not None]
         self._condition = None
         if condition:
             parts = (torch.cat(part) for part in zip(*condition, strict=True))
