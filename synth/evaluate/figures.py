@@ -6,6 +6,7 @@ matplotlib comes with the evaluation extra; without it the page has its tables o
 from __future__ import annotations
 
 import io
+import logging
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.errors import UserError
+from synth.evaluate.curve import MEASURES as CURVES
+from synth.evaluate.curve import CurveReport
 from synth.evaluate.lanes import WHOLE, LanesReport
 from synth.evaluate.steps import StepsReport
 
@@ -133,6 +136,25 @@ def ratios_figure(names: Sequence[str], ratios: Sequence[tuple[float, float, flo
         return _svg(figure)
 
 
+def curve_figure(report: CurveReport) -> str:
+    """Every measure against minutes of training, a panel each, a line a voice; a picture that stands alone."""
+    plt = _pyplot()
+    with plt.rc_context(_STYLE | {"svg.hashsalt": "curve"}):
+        figure, axes = plt.subplots(1, len(CURVES), figsize=(2.6 * len(CURVES), 2.6), squeeze=False)
+        for axis, name in zip(axes.flat, CURVES):
+            for hue, voice in zip(_HUES, dict.fromkeys(point.voice for point in report.points)):
+                own = [point for point in report.points if point.voice == voice]
+                values = np.array([(p.measures[name].value, p.measures[name].low, p.measures[name].high) for p in own])
+                spread = np.nan_to_num(np.abs(values[:, 1:].T - values[:, 0]))
+                minutes = [point.minutes for point in own]
+                axis.errorbar(minutes, values[:, 0], spread, fmt="o-", markersize=4, color=hue, label=voice)
+            axis.set_title(name)
+            axis.set_xlabel("minutes of training")
+        axes.flat[0].legend(fontsize=8)
+        figure.tight_layout()
+        return _svg(figure)
+
+
 def _svg(figure: Any) -> str:
     """The figure as an element without prologue, its ink the page's; the figure is closed."""
     buffer = io.StringIO()
@@ -148,6 +170,8 @@ def _pyplot() -> Any:
         import matplotlib
 
         matplotlib.use("svg")
+        # That its font cache is being built, which takes a moment the first time, is no news to anybody.
+        logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
         from matplotlib import pyplot
     except ImportError as fault:
         raise UserError(

@@ -113,7 +113,7 @@ def _measure(
         started_s = time.perf_counter()
         latents = singer.latents(gesture, _SEED)
         cell_s.append((time.perf_counter() - started_s) / gesture.n_cells)
-        spectra.append(_spectra(Sound.of(singer.decode(latents, gesture.controls, _SEED)), real))
+        spectra.append(spectral_distances(Sound.of(singer.decode(latents, gesture.controls, _SEED)), real))
     lane_errors, cents = [], []
     for segment in segments:
         gesture = Gesture(neutral_controls(SEGMENT_FRAMES, segment.lanes, pitch_drift=0.0))
@@ -121,9 +121,8 @@ def _measure(
         latents = singer.latents(gesture, segment.seed)
         cell_s.append((time.perf_counter() - started_s) * CELL_FRAMES / SEGMENT_FRAMES)
         heard = middle_means(singer.decode(latents, gesture.controls, segment.seed))
-        low, high = WHOLE[segment.judged]
         if segment.judged in MEASURED_LANES and segment.judged != "pitch":
-            lane_errors.append(abs(heard[segment.judged] - segment.lanes[segment.judged]) / (high - low))
+            lane_errors.append(lane_error(segment, heard))
         cents.append(100.0 * abs(heard["pitch"] - segment.lanes["pitch"]))
     columns = np.array(spectra, dtype=np.float64).reshape(-1, 3).T
     fine = np.array(cents)
@@ -133,7 +132,14 @@ def _measure(
     return float(np.median(cell_s)), measured
 
 
-def _spectra(made: Sound, real: Sound) -> tuple[float, float, float]:
+def lane_error(segment: Segment, heard: Mapping[str, float]) -> float:
+    """|measured - asked| of the judged lane, as a share of its range."""
+    low, high = WHOLE[segment.judged]
+    return abs(heard[segment.judged] - segment.lanes[segment.judged]) / (high - low)
+
+
+def spectral_distances(made: Sound, real: Sound) -> tuple[float, float, float]:
+    """log-mel distance dB, MR-STFT distance, deviation of the average spectra dB, where the recording sings."""
     sung = real.analysis.lanes["presence"] > 0.5
     n = min(len(made.log_mel_db), len(real.log_mel_db))
     difference = (made.log_mel_db[:n] - real.log_mel_db[:n])[sung[:n]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from app.commands.evaluate.curve import curve
 from app.commands.evaluate.hearing import analyse, listen, sheets
 from app.commands.evaluate.real import codec, proof, resynthesis, sustained
 from app.commands.evaluate.voice import contradictions, controls, determinism, pitch, silence
@@ -34,6 +35,6 @@ def command() -> None:
 
 for _evaluation in (
     report, steps, controls, pitch, silence, determinism, contradictions, proof, resynthesis, sustained, codec, listen,
-    analyse, sheets,
+    analyse, sheets, curve,
 ):  # fmt: skip
     command.add_command(_evaluation)

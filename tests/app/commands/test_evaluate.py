@@ -18,8 +18,8 @@ def test_without_a_sub_command_it_is_the_report(stridor: Program, tmp_path: Path
     assert ran.status == 0, ran.err
     assert "not run" in ran.out  # the kernel distance needs a corpus
     stored = json.loads((out / "evaluation.json").read_text())
-    assert [part["name"] for part in stored["parts"]] == ["silence", "kernel"]
-    assert stored["parts"][1]["report"] is None
+    assert [part["name"] for part in stored["parts"]] == ["kernel", "silence"]
+    assert stored["parts"][0]["report"] is None
     assert (out / "evaluation.html").read_text().startswith("<!doctype html>")
 
 
@@ -51,3 +51,22 @@ def test_an_encoder_or_other_without_a_folder_is_a_line(stridor: Program, tmp_pa
     ran = stridor("evaluate", "--listen", "--corpus", tmp_path, "--other", "nameless")
     assert ran.status == 2
     assert "NAME=FOLDER" in ran.err
+
+
+def test_a_point_of_a_curve_names_minutes_and_a_folder(stridor: Program, tmp_path: Path) -> None:
+    ran = stridor("evaluate", "curve", "soon=here", "--corpus", tmp_path)
+    assert ran.status == 2
+    assert "MINUTES=FOLDER" in ran.err
+
+
+def test_run_again_it_goes_on(stridor: Program, tmp_path: Path) -> None:
+    weights, out = save_tiny_weights(tmp_path / "weights"), tmp_path / "out"
+    words = ("--quick", "--weights", weights, "--quality", "live", "-o", out)
+    assert stridor("evaluate", "--parts", "silence", *words).status == 0
+    first = json.loads((out / "evaluation.json").read_text())["parts"]
+    assert stridor("evaluate", "--parts", "silence,kernel", *words).status == 0
+    parts = json.loads((out / "evaluation.json").read_text())["parts"]
+    assert [part["name"] for part in parts] == ["kernel", "silence"], "both, in the order of the parts"
+    assert parts[1] == first[0], "what was measured is not measured again"
+    assert stridor("evaluate", "--parts", "silence", "--afresh", *words).status == 0
+    assert json.loads((out / "evaluation.json").read_text())["parts"][1]["seconds"] != first[0]["seconds"]
