@@ -202,7 +202,8 @@ class ControlRun:
         self.statistics, self.latents, self.hearing = statistics, latents, hearing
         self.config = config
         known = tuple(sorted(set(_NUMBERS_OF_STEPS), reverse=True))
-        self.task = DistillTask(denoiser, Teacher(teacher, {}, jumps=True), 0, known, 1.0).to(self.device)
+        kept = Teacher(teacher, {}, jumps=True)
+        self.task = DistillTask(denoiser, kept, 0, known, 1.0, weight=statistics.weight).to(self.device)
         self.reader = LaneReader(denoiser.config.latent_dim).to(self.device)
         self.reader_optimizer = torch.optim.AdamW(self.reader.parameters(), lr=_READER_RATE, weight_decay=1e-2)
         self.optimizer = torch.optim.AdamW(self.task.student.parameters(), lr=_STUDENT_RATE, betas=(0.9, 0.98))

@@ -30,6 +30,7 @@ from synth.spec.audio import WINDOW_FRAMES
 from synth.spec.lanes import TECHNIQUES
 from synth.train.conditions import draw_conditions
 from synth.train.descent import Batch, move_batch, resolve_device
+from synth.train.importance import EXPLICIT_WEIGHT, channel_weights
 from synth.train.latents import KEPT_LATENTS, LatentStore
 from synth.train.loop import LoopConfig, LoopReport, describe, generator_of, train
 from synth.train.variance import BOUND_WEIGHT, SPREAD_FILE, SpreadHead, last_features, mean_bound
@@ -39,7 +40,6 @@ log = logging.getLogger(__name__)
 BATCH_SIZE = 256
 REAL_FRACTION = 0.5
 MIN_ANGLE = 0.004
-_EXPLICIT_WEIGHT = 2.0
 _CONTEXT_CHANCE = 0.35
 _CONTEXT_ANGLE = 0.05  # clean frames are never quite clean: what the sampler made before is not perfect either
 _SHORT_CHANCE = 0.25
@@ -105,8 +105,15 @@ def typical_timbres(store: ClipStore, scale: TimbreScale, n_excerpts: int = 600)
     return typical
 
 
+def even_weights(latent_dim: int) -> NDArray[np.float32]:
+    """All learned channels alike, explicit ones more, of mean 1 -> [latent_dim]."""
+    weight = np.ones(latent_dim, dtype=np.float32)
+    weight[-len(EXPLICIT) :] = EXPLICIT_WEIGHT
+    return weight / weight.mean()
+
+
 class Statistics:
-    """What scales latents and cepstra to unit variance; part of the weights."""
+    """What scales latents and cepstra to unit variance, and how much each channel counts; part of the weights."""
 
     def __init__(
         self,
@@ -114,12 +121,14 @@ class Statistics:
         std: NDArray[np.float32],
         timbre: TimbreScale,
         technique_timbre: dict[str, NDArray[np.float32]],
+        weight: NDArray[np.float32] | None = None,
     ) -> None:
         self.mean, self.std, self.timbre = mean, std, timbre
         self.technique_timbre = technique_timbre
+        self.weight = weight if weight is not None else even_weights(len(mean))
 
     @classmethod
-    def measure(cls, store: LatentStore, n_excerpts: int = 1_000) -> Statistics:
+    def measure(cls, store: LatentStore, codec: Codec, n_excerpts: int = 1_000) -> Statistics:
         """From random excerpts where somebody sings (silence would shrink every spread)."""
         generator = torch.Generator(device=store.device).manual_seed(0)
         latents, features = store.random_excerpts(generator, n_excerpts, WINDOW_FRAMES, real_fraction=REAL_FRACTION)
@@ -127,7 +136,9 @@ class Statistics:
         z, c = latents[sung].cpu().numpy(), features["mfcc"][..., 1 : TIMBRE_DIM + 1][sung].cpu().numpy()
         timbre = TimbreScale(tuple(map(float, c.mean(0))), tuple(map(float, c.std(0) + 1e-3)))
         typical = typical_timbres(store.store, timbre)
-        return cls(z.mean(0).astype(np.float32), (z.std(0) + 1e-3).astype(np.float32), timbre, typical)
+        std = (z.std(0) + 1e-3).astype(np.float32)
+        weight = channel_weights(codec, latents, features["f0_hz"], std)
+        return cls(z.mean(0).astype(np.float32), std, timbre, typical, weight)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Statistics:
@@ -135,13 +146,15 @@ class Statistics:
         timbre = TimbreScale(tuple(config["timbre_mean"]), tuple(config["timbre_std"]))
         typical = {name: np.asarray(v, dtype=np.float32) for name, v in config["technique_timbre"].items()}
         mean, std = (np.asarray(config[name], dtype=np.float32) for name in ("latent_mean", "latent_std"))
-        return cls(mean, std, timbre, typical)
+        weight = config.get("channel_weight")  # not in the first denoisers
+        return cls(mean, std, timbre, typical, None if weight is None else np.asarray(weight, dtype=np.float32))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists for metadata."""
         return {
             "latent_mean": [round(float(v), 6) for v in self.mean],
             "latent_std": [round(float(v), 6) for v in self.std],
+            "channel_weight": [round(float(v), 4) for v in self.weight],
             "timbre_mean": [round(v, 5) for v in self.timbre.mean],
             "timbre_std": [round(v, 5) for v in self.timbre.std],
             "technique_timbre": {
@@ -200,7 +213,10 @@ def make_batch(
 
 
 class DenoiserTask(nn.Module):
-    """The denoiser and its v-objective."""
+    """The denoiser and its v-objective.
+
+    weight   of each channel's squared error, [latent_dim]; None: only explicit channels count more
+    """
 
     def __init__(
         self,
@@ -210,6 +226,7 @@ class DenoiserTask(nn.Module):
         stages: Stages | None = None,
         held_out: Batch | None = None,
         learn_variance: bool = False,
+        weight: NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__()
         self.denoiser = denoiser
@@ -217,11 +234,9 @@ class DenoiserTask(nn.Module):
         self.use_bf16 = use_bf16
         self._outside = (stages, held_out)  # in a tuple: no part of the state
         self._step = 0
-        n_explicit = len(EXPLICIT)
-        weight = torch.ones(denoiser.config.latent_dim)
-        weight[-n_explicit:] = _EXPLICIT_WEIGHT
         self.weight: Tensor
-        self.register_buffer("weight", weight / weight.mean(), persistent=False)
+        counted = even_weights(denoiser.config.latent_dim) if weight is None else weight
+        self.register_buffer("weight", torch.from_numpy(counted), persistent=False)
 
     def _v_error(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         """-> (squared error of v [B, T, C], predicted clean, the network's last features)."""
@@ -303,13 +318,14 @@ def train_diffusion(
     codec = codec.eval().requires_grad_(False)
     latents = LatentStore(ClipStore(corpus, "train"), codec, kept_in=corpus_dir / KEPT_LATENTS)
     log.info("latents of the training split are on %s", latents.device)
-    statistics = Statistics.measure(latents)
+    statistics = Statistics.measure(latents, codec)
     torch.manual_seed(loop.seed)
     shape = shape or DenoiserConfig(codec.config.latent_dim)
     held_out = held_out_batch(corpus, codec, statistics)
     task = DenoiserTask(
-        Denoiser(shape), use_bf16=use_bf16, stages=stages, held_out=held_out, learn_variance=learn_variance
-    ).to(latents.device)
+        Denoiser(shape), use_bf16=use_bf16, stages=stages, held_out=held_out, learn_variance=learn_variance,
+        weight=statistics.weight,
+    ).to(latents.device)  # fmt: skip
 
     def batch(rng: np.random.Generator) -> Batch:
         return make_batch(

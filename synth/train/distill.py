@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synth.codec.layout import EXPLICIT
 from synth.codec.weights import save_weights
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import Corpus
@@ -33,7 +33,7 @@ from synth.diffusion.unet import Denoiser
 from synth.engine import CODEC_FILE, DENOISER_FILE, load_codec, load_denoiser
 from synth.spec.lanes import Pathway
 from synth.train.descent import Batch, move_batch, resolve_device
-from synth.train.diffusion import BATCH_SIZE, Statistics, held_out_batch, make_batch
+from synth.train.diffusion import BATCH_SIZE, Statistics, even_weights, held_out_batch, make_batch
 from synth.train.latents import KEPT_LATENTS, LatentStore
 from synth.train.loop import LoopConfig, LoopReport, describe, train
 
@@ -43,7 +43,6 @@ GUIDANCE: Mapping[Pathway, float] = MappingProxyType({Pathway.IRREGULARITY: 1.5,
 STAGES = (8, 4, 2, 1)
 # Of every batch: the stage's own jumps; jumps of the stages before; slopes, which finer sampling needs.
 _SHARES = (0.6, 0.25, 0.15)
-_EXPLICIT_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +121,7 @@ class DistillTask(nn.Module):
     """A student and what its teachers ask of it.
 
     n_steps   the stage: jumps of the n_steps grid are learnt from two steps of the teacher; 0: slopes only, guided
+    weight    of each channel's squared error, as in the denoiser's own training
     """
 
     def __init__(
@@ -134,15 +134,15 @@ class DistillTask(nn.Module):
         *,
         use_bf16: bool = True,
         held_out: Batch | None = None,
+        weight: NDArray[np.float32] | None = None,
     ) -> None:
         super().__init__()
         self.student = copy.deepcopy(student).train().requires_grad_(True)
         self._outside = (teacher, held_out)  # in a tuple: no part of the student's state
         self.n_steps, self.known, self.balance, self.use_bf16 = n_steps, known, balance, use_bf16
-        weight = torch.ones(student.config.latent_dim)
-        weight[-len(EXPLICIT) :] = _EXPLICIT_WEIGHT
         self.weight: Tensor
-        self.register_buffer("weight", weight / weight.mean(), persistent=False)
+        counted = even_weights(student.config.latent_dim) if weight is None else weight
+        self.register_buffer("weight", torch.from_numpy(counted), persistent=False)
 
     def _n_own(self, n: int) -> int:
         """How many of `n` excerpts, the first ones, learn the stage's own jumps."""
@@ -247,7 +247,9 @@ def distill(
     teacher = Teacher(model, config.guidance, jumps=False)
     known: tuple[int, ...] = ()
     for n_steps, minutes in plan:
-        task = DistillTask(model, teacher, n_steps, known, config.balance, held_out=held_out).to(place)
+        task = DistillTask(
+            model, teacher, n_steps, known, config.balance, held_out=held_out, weight=statistics.weight
+        ).to(place)
         averaged, report = train(task, batch, stage_loop(config, minutes, str(place)), run_dir / f"steps-{n_steps}")
         assert isinstance(averaged.student, Denoiser)
         model, name = averaged.student, f"{n_steps} steps" if n_steps else "guidance"
