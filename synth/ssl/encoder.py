@@ -6,7 +6,7 @@ predict what an average of its own past says of frames it cannot see (synth.trai
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -153,8 +153,9 @@ class LogMelEncoder:
         return self._log_mel(audio)
 
 
-def random_encoder(seed: int) -> SslEncoder:
-    """Ours without any training: random features, for studies of how much the training matters."""
+def random_encoder(seed: int, like: SslConfig | None = None) -> SslEncoder:
+    """Ours, of the size of `like`, without any training: random features, for studies of how much training matters."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return SslEncoder(SslConfig(seed=seed, target="none")).eval().requires_grad_(False)
+        config = replace(like or SslConfig(), seed=seed, target="none")
+        return SslEncoder(config).eval().requires_grad_(False)

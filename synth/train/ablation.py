@@ -1,8 +1,9 @@
 """The study of stage-adaptive training at a small scale: paired tiny runs of every mechanism, and what comes of them.
 
-Read from the top: the corpus is encoded once; encoders are trained (one that guides, another seed of it, and a judge of
-another kind that guides nothing); every arm is trained with every seed for the same number of steps; everything goes
-into ablation.json; synth.evaluate.stage_report makes tables and plots of it.
+Read from the top: a part of the corpus is encoded once; encoders are trained (one that guides, another seed of it, and
+a judge of another kind that guides nothing); every arm is trained with every seed for the same number of steps; what is
+finished goes into ablation.json, and the same command goes on from there; synth.evaluate.stage_report makes tables and
+plots of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import json
 import logging
 import multiprocessing
 import os
-import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -21,14 +21,16 @@ from typing import Any
 
 import torch
 
+from synth.codec.weights import content_hash, read_config
 from synth.corpus.clip_file import write_atomically
 from synth.corpus.dataset import ClipStore
-from synth.corpus.manifest import Corpus
+from synth.corpus.manifest import MANIFEST_NAME, Corpus
 from synth.diffusion.unet import Injection
 from synth.engine import load_codec
+from synth.errors import UserError
 from synth.spec.audio import WINDOW_FRAMES
-from synth.ssl.encoder import AudioEncoder, LogMelEncoder, SslConfig, SslEncoder, random_encoder
-from synth.train.ablation_data import MATERIAL_FILE, load, prepare
+from synth.ssl.encoder import KIND, AudioEncoder, LogMelEncoder, SslConfig, SslEncoder, random_encoder
+from synth.train.ablation_data import chosen_part, load, prepare, study_key
 from synth.train.ablation_measures import Judge
 from synth.train.ablation_runs import Arm, RunPlan, StackRun, study_arms
 from synth.train.descent import resolve_device
@@ -47,33 +49,77 @@ _UNTRAINED_SEED = 77
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One stack of runs for one process. Everything else is read from the run folder."""
+class Place:
+    """Where a study's material lies. Every name holds a key of what the file was made from.
 
-    run_dir: Path
-    codec_path: Path
+    frames     folder of a part of a corpus: log-mel frames
+    encoders   folder of what was trained on them
+    material   latents of a corpus by a codec
+    """
+
+    frames: Path
+    encoders: Path
+    material: Path
+    codec: Path
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> Place:
+        """UserError without a corpus or a codec."""
+        manifest: Path = arguments.corpus / MANIFEST_NAME
+        try:
+            corpus, codec = content_hash(manifest), content_hash(arguments.codec)
+        except OSError as fault:
+            raise UserError(f"{fault.filename} cannot be read.", remedy="Name a corpus and a codec.") from fault
+        frames = arguments.run / f"corpus-{study_key(corpus, arguments.material_minutes)}"
+        given = content_hash(arguments.ssl) if arguments.ssl else ""
+        trained = study_key(asdict(_ssl_config(arguments)), arguments.ssl_seconds, arguments.ssl_batch, given)
+        encoded = study_key(codec, arguments.windows, arguments.asked, arguments.frames)
+        return cls(frames, frames / f"ssl-{trained}", frames / f"material-{encoded}.safetensors", arguments.codec)
+
+    @property
+    def key(self) -> str:
+        """Of all of it."""
+        return study_key(self.frames.name, self.encoders.name, self.material.name)
+
+    def encoder(self, name: str) -> Path:
+        """The file of an encoder's weights."""
+        return self.encoders / name.replace(" ", "-") / WEIGHTS_FILE
+
+    def bank(self, split: str, device: str) -> MelBank:
+        """Log-mel frames of a split."""
+        return MelBank.load(self.frames / f"mel-{split}.safetensors", device)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One stack of runs for one process. Everything else is read from its place."""
+
+    place: Place
     device: str
     threads: int
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
     plan: RunPlan
 
+    def names(self) -> set[tuple[str, int]]:
+        """(arm, seed) of its runs."""
+        return {(arm.name, seed) for arm in self.arms for seed in self.seeds}
 
-def encoder_path(run_dir: Path, name: str) -> Path:
-    """Where an encoder of the study lies."""
-    return run_dir / f"ssl {name}".replace(" ", "-") / WEIGHTS_FILE
+
+def _ssl_config(arguments: argparse.Namespace) -> SslConfig:
+    return SslConfig(dim=arguments.ssl_dim, layers=arguments.ssl_layers)
 
 
 def build(job: Job) -> StackRun:
     """Read the material and the encoders, and set the runs up."""
     torch.set_num_threads(job.threads)
     torch.set_float32_matmul_precision("high")
-    material = load(job.run_dir / MATERIAL_FILE, job.device)
-    sound = LatentSound(load_codec(job.codec_path), material.mean, material.std).to(job.device)
-    trained = {name: SslEncoder.load(encoder_path(job.run_dir, name)).to(job.device) for name in ENCODERS}
+    material = load(job.place.material, job.device)
+    sound = LatentSound(load_codec(job.place.codec), material.mean, material.std).to(job.device)
+    trained = {name: SslEncoder.load(job.place.encoder(name)).to(job.device) for name in ENCODERS}
     judge = Judge(material, sound, trained.pop("judge"))
     encoders: dict[str, AudioEncoder] = dict(trained)
-    encoders["untrained"] = random_encoder(_UNTRAINED_SEED).to(job.device)
+    encoders["untrained"] = random_encoder(_UNTRAINED_SEED, trained["ours"].config).to(job.device)
     encoders["log-mel"] = LogMelEncoder(job.device)
     return StackRun(job.arms, job.seeds, material, sound, encoders, judge, job.plan)
 
@@ -100,7 +146,8 @@ def _peak_device_mb(device: str) -> float:
 
 
 def split_jobs(job: Job, arms: Sequence[Arm], seeds: Sequence[int], most_runs: int) -> list[Job]:
-    """One job a denoiser shape, cut by seeds so that none has more than about `most_runs` runs."""
+    """One job a denoiser shape, cut by seeds so that none has more than about `most_runs` runs; whole seeds come one
+    after another, so that what is finished early is paired."""
     jobs = []
     shapes: list[Injection] = ["both", "film", "attention"]
     for shape in shapes:
@@ -110,55 +157,51 @@ def split_jobs(job: Job, arms: Sequence[Arm], seeds: Sequence[int], most_runs: i
         n_seeds = max(1, most_runs // len(mine))
         for first in range(0, len(seeds), n_seeds):
             jobs.append(replace(job, arms=mine, seeds=tuple(seeds[first : first + n_seeds])))
-    return jobs
+    return sorted(jobs, key=lambda made: made.seeds[0])
 
 
-def train_encoder(run_dir: Path, name: str, seconds: float, device: str, threads: int, batch: int) -> dict[str, Any]:
+def train_encoder(
+    place: Place, name: str, config: SslConfig, seconds: float, device: str, threads: int, batch: int
+) -> dict[str, Any]:
     """Train one of the study's encoders, or keep the one that is there -> what is known of it."""
     target, seed = ENCODERS[name]
-    path = encoder_path(run_dir, name)
+    path = place.encoder(name)
     torch.set_num_threads(threads)
-    known = MelBank.load(run_dir / "mel-train.safetensors", device)
-    asked = MelBank.load(run_dir / "mel-validation.safetensors", device)
-    notes: dict[str, Any] = {"target": target, "seed": seed}
-    if path.exists():
-        encoder = SslEncoder.load(path).to(device)
-    else:
+    known, asked = place.bank("train", device), place.bank("validation", device)
+    if not path.exists():
         loop = LoopConfig(minutes=seconds / 60, learning_rate=1e-3, ema_decay=0.995, seed=seed)
-        config = SslConfig(seed=seed, target=target)
-        encoder, report = train_on_bank(known, path.parent, loop, config, batch_size=batch)
-        notes |= {"steps": report.steps, "loss": report.loss}
+        loop = loop if device.startswith("cuda") else replace(loop, clock="processor")
+        config = replace(config, seed=seed, target=target)
+        train_on_bank(known, path.parent, loop, config, batch_size=batch)
+    stored = read_config(path, KIND)
+    notes = {"target": target, "seed": seed} | {key: stored[key] for key in ("steps", "loss") if key in stored}
+    encoder = SslEncoder.load(path).to(device)
     return notes | {"technique_by_neighbours": neighbour_accuracy(encoder, known, asked)}
 
 
-def prepare_all(arguments: argparse.Namespace, device: str, pool: Executor) -> dict[str, Any]:
-    """Material and encoders in the run folder; what is there already is kept."""
-    run_dir: Path = arguments.run
-    run_dir.mkdir(parents=True, exist_ok=True)
-    corpus = Corpus.open(arguments.corpus)
+def prepare_all(arguments: argparse.Namespace, place: Place, device: str, pool: Executor) -> dict[str, Any]:
+    """Material and encoders in their place; what is there already is kept."""
+    place.frames.mkdir(parents=True, exist_ok=True)
+    corpus = chosen_part(Corpus.open(arguments.corpus), arguments.material_minutes)
     for split in ("train", "validation"):
-        path = run_dir / f"mel-{split}.safetensors"
+        path = place.frames / f"mel-{split}.safetensors"
         if not path.exists():
             MelBank.of_store(ClipStore(corpus, split), device).save(path)
     log.info("log-mel frames are written")
-    given = [arguments.ssl] if arguments.ssl else []
-    for source in given:
-        write_atomically(encoder_path(run_dir, "ours"), source.read_bytes())
-    waiting = {
-        name: pool.submit(
-            train_encoder, run_dir, name, arguments.ssl_seconds, device, arguments.threads, arguments.ssl_batch
-        )
-        for name in ENCODERS
-    }
-    if not (run_dir / MATERIAL_FILE).exists():
+    config = _ssl_config(arguments)
+    if arguments.ssl and not place.encoder("ours").exists():
+        write_atomically(place.encoder("ours"), arguments.ssl.read_bytes())
+    if not place.material.exists():
         codec = load_codec(arguments.codec).to(device)
-        prepare(corpus, codec, run_dir / MATERIAL_FILE, n_train=arguments.windows, n_asked=arguments.asked)
+        counts = {"n_train": arguments.windows, "n_asked": arguments.asked, "n_frames": arguments.frames}
+        prepare(corpus, codec, place.material, **counts)
+    settings = (arguments.ssl_seconds, device, arguments.threads, arguments.ssl_batch)
+    waiting = {name: pool.submit(train_encoder, place, name, config, *settings) for name in ENCODERS}
     notes: dict[str, Any] = {name: future.result() for name, future in waiting.items()}
-    known, asked = (MelBank.load(run_dir / f"mel-{split}.safetensors", device) for split in ("train", "validation"))
-    for name, encoder in (
-        ("untrained", random_encoder(_UNTRAINED_SEED).to(device)),
-        ("log-mel", LogMelEncoder(device)),
-    ):
+    known, asked = place.bank("train", device), place.bank("validation", device)
+    shape = SslEncoder.load(place.encoder("ours")).config
+    untaught = {"untrained": random_encoder(_UNTRAINED_SEED, shape).to(device), "log-mel": LogMelEncoder(device)}
+    for name, encoder in untaught.items():
         notes[name] = {"technique_by_neighbours": neighbour_accuracy(encoder, known, asked)}
     log.info("encoders: %s", notes)
     return notes
@@ -168,41 +211,60 @@ def _tell_how_it_goes() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
 
+def _stored(path: Path, key: str, plan: RunPlan) -> dict[str, Any]:
+    """What an interrupted study has finished; empty where nothing is. UserError when it is another study's."""
+    if not path.exists():
+        return {}
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    made = found.get("plan", {})
+    wanted = json.loads(json.dumps(asdict(replace(plan, steps=plan.steps or made.get("steps", 0)))))
+    if found.get("key") != key or made != wanted:
+        raise UserError(f"{path.parent} holds a study of other sizes.", remedy="Give another --run folder.")
+    return found
+
+
 def study(arguments: argparse.Namespace) -> None:
-    """Everything, into ablation.json."""
-    started_s = time.monotonic()
+    """Everything, into ablation.json; runs that are there already are kept."""
     device = str(resolve_device(arguments.device))
+    place = Place.of(arguments)
+    plan = RunPlan(
+        steps=arguments.steps, batch=arguments.batch, listened=arguments.listened,
+        heard_frames=arguments.heard_frames, guide_every=arguments.guide_every, evaluations=arguments.evaluations,
+        widths=tuple(arguments.widths),
+    )  # fmt: skip
+    results = arguments.run / RESULTS_FILE
+    before = _stored(results, place.key, plan)
+    runs: list[dict[str, Any]] = before.get("runs", [])
     context = multiprocessing.get_context("spawn")
     pool: Executor = ProcessPoolExecutor(arguments.workers, context) if arguments.workers > 1 else ThreadPoolExecutor(1)
     with pool:
-        encoders = prepare_all(arguments, device, pool)
-        plan = RunPlan(
-            steps=arguments.steps or _FEWEST_STEPS,
-            batch=arguments.batch,
-            listened=arguments.listened,
-            heard_frames=arguments.heard_frames,
-            guide_every=arguments.guide_every,
-            evaluations=arguments.evaluations,
-            widths=tuple(arguments.widths),
-        )
-        job = Job(arguments.run, arguments.codec, device, arguments.threads, (), (), plan)
+        encoders = prepare_all(arguments, place, device, pool)
         wanted = [arm for arm in study_arms() if not arguments.arms or arm.name in arguments.arms]
+        plan = replace(plan, steps=plan.steps or before.get("plan", {}).get("steps", _FEWEST_STEPS))
+        job = Job(place, device, arguments.threads, (), (), plan)
+        done = {(run["arm"], run["seed"]) for run in runs}
         jobs = split_jobs(job, wanted, range(arguments.seeds), arguments.most_runs)
-        if not arguments.steps:
-            per_step_s = max(pool.map(time_job, jobs))
-            steps = min(max(int(arguments.seconds_per_run / per_step_s), _FEWEST_STEPS), _MOST_STEPS)
-            log.info("%.1f ms a step for the slowest stack: %d steps each", 1e3 * per_step_s, steps)
-            plan = replace(plan, steps=steps)
-            jobs = [replace(job, plan=plan) for job in jobs]
-        header = {"plan": asdict(plan), "encoders": encoders, "device": _device_name(device)}
-        header |= {"material": load(arguments.run / MATERIAL_FILE, "cpu").notes, "seeds": arguments.seeds}
-        futures: list[Future[list[dict[str, Any]]]] = [pool.submit(run_job, job) for job in jobs]
-        runs: list[dict[str, Any]] = []
+        jobs = [one for one in jobs if not one.names() <= done]
+        if not arguments.steps and not before:
+            plan = replace(plan, steps=_steps_for(arguments.seconds_per_run, jobs, pool))
+            jobs = [replace(one, plan=plan) for one in jobs]
+        header = {"key": place.key, "plan": asdict(plan), "encoders": encoders, "device": _device_name(device)}
+        header |= {"material": load(place.material, "cpu").notes, "seeds": arguments.seeds}
+        futures: list[Future[list[dict[str, Any]]]] = [pool.submit(run_job, one) for one in jobs]
         for future in as_completed(futures):
-            runs += future.result()
-            stored = header | {"minutes": round((time.monotonic() - started_s) / 60, 2), "runs": runs}
-            write_atomically(arguments.run / RESULTS_FILE, (json.dumps(stored) + "\n").encode())
-            log.info("%d runs are done after %.0f s", len(runs), time.monotonic() - started_s)
+            fresh = future.result()
+            names = {(run["arm"], run["seed"]) for run in fresh}
+            runs = [run for run in runs if (run["arm"], run["seed"]) not in names] + fresh
+            write_atomically(results, (json.dumps(header | {"runs": runs}) + "\n").encode())
+            log.info("%d runs are done", len(runs))
+
+
+def _steps_for(seconds: float, jobs: Sequence[Job], pool: Executor) -> int:
+    """How many steps the slowest stack takes in `seconds`."""
+    per_step_s = max(pool.map(time_job, jobs))
+    steps = min(max(int(seconds / per_step_s), _FEWEST_STEPS), _MOST_STEPS)
+    log.info("%.1f ms a step for the slowest stack: %d steps each", 1e3 * per_step_s, steps)
+    return steps
 
 
 def _device_name(device: str) -> str:
@@ -227,11 +289,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--listened", type=int, default=8, help="windows of a batch that the encoder hears")
     parser.add_argument("--windows", type=int, default=6_000, help="to train on")
     parser.add_argument("--asked", type=int, default=64, help="validation windows that are sung again")
-    parser.add_argument("--heard-frames", type=int, default=WINDOW_FRAMES, help="of each of those windows")
+    parser.add_argument("--frames", type=int, default=WINDOW_FRAMES, help="of every window; a multiple of four")
+    parser.add_argument("--heard-frames", type=int, default=WINDOW_FRAMES, help="of each that the encoder hears")
     parser.add_argument("--evaluations", type=int, default=10, help="in a run, log-spaced")
     parser.add_argument("--guide-every", type=int, default=1, help="steps between those that are guided")
     parser.add_argument("--widths", type=int, nargs=2, default=(64, 96), help="of the tiny denoiser")
     parser.add_argument("--ssl-batch", type=int, default=48)
+    parser.add_argument("--ssl-dim", type=int, default=SslConfig().dim, help="width of the study's encoders")
+    parser.add_argument("--ssl-layers", type=int, default=SslConfig().layers)
+    parser.add_argument("--material-minutes", type=float, default=60.0, help="of the training split, half recorded")
     parser.add_argument("--arms", nargs="*", help="only these")
     return parser
 

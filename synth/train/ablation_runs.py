@@ -23,7 +23,7 @@ from synth.ssl.encoder import AudioEncoder
 from synth.train.ablation_data import Material, Windows
 from synth.train.ablation_measures import Judge
 from synth.train.conditions import thin_out
-from synth.train.latent_sound import LatentSound, embedding_distance
+from synth.train.latent_sound import LatentSound, embedding_distance, guidance_scale
 from synth.train.stacked import StackedDenoisers
 from synth.train.stages import (
     COUPLE_EVERY,
@@ -40,8 +40,8 @@ OFF = StageConfig(ssl_guidance=False, adaptive_levels=False, structure=False)
 _EXPLICIT_WEIGHT = 2.0
 _WARMUP_STEPS = 50
 _EMA_DECAY = 0.995
-_PROBE_GROWTH = 1.04  # in steps, between measurements of D
-_PROBE_LEVELS = (0.3, 0.5, 0.7, 0.9) * 2
+_PROBE_GROWTH = 1.05  # in steps, between measurements of D
+_PROBE_LEVELS = (0.3, 0.5, 0.7, 0.9, 0.4, 0.8)
 _RECORD_GROWTH = 1.04
 
 
@@ -55,19 +55,21 @@ class Arm:
     injection: Injection = "both"
 
 
+MECHANISMS = {
+    "guidance": replace(OFF, ssl_guidance=True),
+    "levels": replace(OFF, adaptive_levels=True),
+    "structure": replace(OFF, structure=True),
+    "all three": StageConfig(),
+}
+RANDOM = ", random thresholds"
+
+
 def study_arms() -> list[Arm]:
     """Everything that is compared; the first is what all others are compared with."""
-    every = StageConfig()
-    arms = [
-        Arm("static recipe"),
-        Arm("guidance", replace(OFF, ssl_guidance=True)),
-        Arm("levels", replace(OFF, adaptive_levels=True)),
-        Arm("structure", replace(OFF, structure=True)),
-        Arm("all three", every),
-        Arm("all, random thresholds", replace(every, thresholds="random")),
-        Arm("all, fixed ramp", replace(every, thresholds="static")),
-    ]
-    arms += [Arm(f"all, {name}", every, encoder=name) for name in ("second seed", "untrained", "log-mel")]
+    arms = [Arm("static recipe")]
+    arms += [Arm(name, stages) for name, stages in MECHANISMS.items()]
+    arms += [Arm(name + RANDOM, replace(stages, thresholds="random")) for name, stages in MECHANISMS.items()]
+    arms += [Arm(f"all, {name}", StageConfig(), encoder=name) for name in ("log-mel", "second seed", "untrained")]
     return [*arms, Arm("film", injection="film"), Arm("attention", injection="attention")]
 
 
@@ -153,6 +155,12 @@ class StackRun:
         self._strata = torch.tensor(first + [i for i in range(plan.batch) if i not in first], device=self.device)
         self._next_record = self._next_probe = 20.0
         self._probe_windows = self._chosen_probe()
+        clean, _, _, _, f0_hz = self._probe_windows
+        frames = slice(plan.heard_frames)
+        self._scales = {
+            name: guidance_scale(sound, encoders[name], clean[:, frames], f0_hz[:, frames])
+            for name in {m.arm.encoder for m in self.members if m.arm.stages.ssl_guidance}
+        }
 
     def _chosen_probe(self) -> tuple[Tensor, ...]:
         """Latents, noise, levels, condition and F0 of the windows that D is measured on; they are trained on, too."""
@@ -165,16 +173,17 @@ class StackRun:
     def train(self, steps: int | None = None) -> float:
         """Run the plan (or only its first `steps`) -> seconds of training, evaluation not counted."""
         evaluated = self.plan.evaluated_steps() if steps is None else set()
-        spent_s, started_s = 0.0, time.monotonic()
+        now_s = time.monotonic if self.device.type == "cuda" else time.process_time  # other work may share the cores
+        spent_s, started_s = 0.0, now_s()
         for step in range(1, (steps or self.plan.steps) + 1):
             self._step(step)
             if step in evaluated:
                 self._wait()
-                spent_s += time.monotonic() - started_s
+                spent_s += now_s() - started_s
                 self._evaluate(step, last=step == self.plan.steps)
-                started_s = time.monotonic()
+                started_s = now_s()
         self._wait()
-        return spent_s + time.monotonic() - started_s
+        return spent_s + now_s() - started_s
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
@@ -231,7 +240,7 @@ class StackRun:
                 wanted = self._embed(encoder, windows.latents[part], f0_hz)
             each = embedding_distance(self._embed(encoder, predicted[rows][part], f0_hz[seeds]), wanted[seeds])
             weights = torch.tensor([self.members[i].control.guidance_weight for i in rows], device=self.device)
-            total = total + self.plan.guide_every * (weights * each.mean(1)).sum()
+            total = total + self.plan.guide_every * self._scales[name] * (weights * each.mean(1)).sum()
         return total
 
     def _embed(self, encoder: AudioEncoder, latents: Tensor, f0_hz: Tensor) -> Tensor:
@@ -240,28 +249,35 @@ class StackRun:
 
     @torch.no_grad()
     def _probe(self, step: int) -> None:
-        """D of every run on the same few windows, noises and levels, at steps that grow by a share: a series without
-        the noise of drawing, which is what lets short runs be judged."""
-        if step < self._next_probe:
+        """D of every run that wants it, on the same few windows, noises and levels, at steps that grow by a share: a
+        series without the noise of drawing, which is what lets short runs be judged."""
+        for member in self.members:
+            if member.control.config.thresholds != "adaptive":
+                member.control.observe(step, math.nan, step / self.plan.steps)
+        asked = [i for i, member in enumerate(self.members) if self._listeners(member)]
+        if step < self._next_probe or not asked:
             return
         self._next_probe = step * _PROBE_GROWTH
         clean, noise, u, condition, f0_hz = self._probe_windows
-        n = len(self.members)
-        _, predicted = self.stack.predict(
-            self.stack.parameters, *(x.expand(n, *x.shape) for x in (clean, noise, u, condition))
-        )
-        frames = slice(self.plan.heard_frames)
+        weights = {name: value[asked] for name, value in self.stack.parameters.items()}
+        n, frames = len(asked), slice(self.plan.heard_frames)
+        _, predicted = self.stack.predict(weights, *(x.expand(n, *x.shape) for x in (clean, noise, u, condition)))
+        pitch = f0_hz[:, frames]
+        mel = self.sound.mel(predicted[:, :, frames].flatten(0, 1), pitch.repeat(n, 1)).unflatten(0, (n, -1))
+        wanted = self.sound.mel(clean[:, frames], pitch)
         for name, encoder in self.encoders.items():
-            staged = [i for i, m in enumerate(self.members) if m.arm.stages != OFF and m.arm.encoder == name]
-            rows = staged + [i for i, m in enumerate(self.members) if name in m.observers]
+            rows = [row for row, i in enumerate(asked) if name in self._listeners(self.members[i])]
             if not rows:
                 continue
-            pitch = f0_hz[:, frames]
-            wanted = self._embed(encoder, clean[None, :, frames], pitch[None])
-            made = self._embed(encoder, predicted[rows][:, :, frames], pitch.expand(len(rows), *pitch.shape))
-            values = embedding_distance(made, wanted).mean(1).tolist()
-            for index, value in zip(rows, values, strict=True):
-                self._observe(self.members[index], name, step, value)
+            made = encoder.embed_mel(mel[rows].flatten(0, 1)).unflatten(0, (len(rows), -1))
+            values = embedding_distance(made, encoder.embed_mel(wanted)[None]).mean(1).tolist()
+            for row, value in zip(rows, values, strict=True):
+                self._observe(self.members[asked[row]], name, step, value)
+
+    def _listeners(self, member: Member) -> set[str]:
+        """Names of the encoders by which a run's D is measured."""
+        steered = member.arm.stages != OFF and member.control.config.thresholds == "adaptive"
+        return set(member.observers) | ({member.arm.encoder} if steered else set())
 
     def _observe(self, member: Member, encoder: str, step: int, value: float) -> None:
         if encoder in member.observers:
@@ -302,7 +318,9 @@ class StackRun:
         measured = self.judge.measure(self.stack, last=last)
         log.info("step %d of %d, %d runs", step, self.plan.steps, len(self.members))
         for member, figures in zip(self.members, measured, strict=True):
-            member.curve.append({"step": step, "regime": round(member.control.measured.value, 5)} | figures)
+            regimes = {name: round(observer.value, 5) for name, observer in member.observers.items()}
+            own = {"step": step, "regime": round(member.control.measured.value, 5), "regimes": regimes}
+            member.curve.append(own | figures)
 
     def results(self, seconds: float) -> list[dict[str, Any]]:
         """Plain values, one entry a run."""
@@ -313,6 +331,7 @@ class StackRun:
                 "seed": member.seed,
                 "encoder": member.arm.encoder,
                 "injection": member.arm.injection,
+                "thresholds": member.arm.stages.thresholds,
                 "track_columns": columns + [f"regime by {name}" for name in member.observers],
                 "track": member.track,
                 "curve": member.curve,

@@ -24,6 +24,7 @@ from synth.train.codec import excitation_frames
 
 _LOWEST_HZ, _HIGHEST_HZ = 15.0, 2_200.0
 _STEPS_PER_OCTAVE = 120
+_DISTURBANCE = 0.5  # of the latents' spread, where encoders are made to pull alike
 
 
 def comb_table() -> Tensor:
@@ -112,3 +113,18 @@ def embedding_distance(made: Tensor, wanted: Tensor) -> Tensor:
     """1 - cosine after centring by the mean of `wanted` over windows and time: [..., B, T, D] twice -> [..., B]."""
     centre = wanted.mean((-3, -2), keepdim=True)
     return (1.0 - nn.functional.cosine_similarity(made - centre, wanted - centre, dim=-1)).mean(-1)
+
+
+def guidance_scale(sound: LatentSound, encoder: AudioEncoder, target: Tensor, f0_hz: Tensor) -> float:
+    """What the discrepancy is multiplied by, so that a weight means the same whatever the encoder.
+
+    Passages [B, T, latent_dim] are disturbed by half their spread; the scale times the gradient of the discrepancy
+    there is as large (RMS) as the gradient of the mean squared error. 0 where the encoder hears no difference.
+    """
+    noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(0)).to(target)
+    made = (target + _DISTURBANCE * noise).detach().requires_grad_(True)
+    with torch.enable_grad():
+        (pull,) = torch.autograd.grad(sound.discrepancy(encoder, made, target, f0_hz).mean(), made)
+    error = 2.0 * _DISTURBANCE * noise / noise.numel()
+    heard = float(pull.square().mean().sqrt())
+    return float(error.square().mean().sqrt()) / heard if heard > 0.0 else 0.0

@@ -63,13 +63,15 @@ class StackedDenoisers:
         return sum(value[0].numel() for value in self.parameters.values())
 
     def v(self, parameters: dict[str, Tensor], x: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
-        """x [M, B, T, C], sigma [M, B], condition [M, B, T, D] -> v [M, B, T, C]."""
+        """x [M, B, T, C], sigma [M, B], condition [M, B, T, D] -> v [M, B, T, C]; M may be fewer than all models."""
+        n_rows = len(x)
 
         def one(weights: dict[str, Tensor], buffers: dict[str, Tensor], *inputs: Tensor) -> Tensor:
             return functional_call(self.base, (weights, buffers), inputs)
 
         with sdpa_kernel(SDPBackend.MATH):
-            return vmap(one)(parameters, self._buffers, x, sigma, condition)
+            buffers = {name: value[:n_rows] for name, value in self._buffers.items()}  # constants, alike in all rows
+            return vmap(one)(parameters, buffers, x, sigma, condition)
 
     def predict(
         self, parameters: dict[str, Tensor], clean: Tensor, noise: Tensor, u: Tensor, condition: Tensor

@@ -10,7 +10,8 @@ by least squares over the last e-fold of steps, e its standard error, and s* the
 smoothed, and never falling back: 0 while structure is acquired, 1 when detail is refined. Noise alone moves it neither
 way: a slope counts as steep, or as level, only beyond its own uncertainty. It steers
 
-  guidance    an alignment loss (1 - regime) * guidance_weight * D to the encoder (after REPA, Yu et al. 2024)
+  guidance    an alignment loss (1 - regime) * guidance_weight * scale * D to the encoder (after REPA, Yu et al. 2024);
+              the scale makes every encoder pull alike (synth.train.latent_sound.guidance_scale)
   levels      the density of noise levels u, 1 + tilt (2u - 1), its tilt going from +level_tilt to -level_tilt
   structure   once the blocks' parameters have grouped (synth.train.structure), a coupling inside the groups
 
@@ -30,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from synth.ssl.encoder import AudioEncoder
-from synth.train.latent_sound import LatentSound
+from synth.train.latent_sound import LatentSound, guidance_scale
 from synth.train.structure import (
     GroupingMonitor,
     alike_blocks,
@@ -60,6 +61,7 @@ _IDLE_EVERY = 10  # how often D is still measured when nothing is weighted by it
 class StageConfig:
     """Which mechanisms are on, and what turns them.
 
+    guidance_weight  of the discrepancy's gradient against that of the mean squared error, at a middling error
     thresholds   "adaptive": the regime variable; "random": ramps at times drawn from `seed`, blind to the training;
                  "static": a ramp over the middle of the training
     begin, end   shares of the steepest slope at which the regime leaves 0 and reaches 1
@@ -185,6 +187,7 @@ class StageController:
         self._blocks: list[list[str]] = []
         self._membership: Tensor | None = None
         self._done = 0.0
+        self._scale = 0.0
         draws = np.random.default_rng((config.seed, 9)).uniform(math.log(0.02), 0.0, 3)
         low, high = sorted(np.exp(draws[:2]))
         self._ramp = (float(low), float(high)) if config.thresholds == "random" else _STATIC_RAMP
@@ -200,7 +203,7 @@ class StageController:
 
     @property
     def guidance_weight(self) -> float:
-        """What the discrepancy is multiplied by in the loss."""
+        """What the discrepancy, in the encoder's own scale, is multiplied by in the loss."""
         return self.config.guidance_weight * (1.0 - self.regime) if self.config.ssl_guidance else 0.0
 
     @property
@@ -243,6 +246,9 @@ class StageController:
             if self._sound is None or self._encoder is None:
                 raise ValueError("extra_loss needs a sound and an encoder")
             few = slice(0, _EXAMPLES)
+            if self._scale == 0.0 and self.guidance_weight > 0.0:
+                heard = target_clean[few].detach().float(), f0_hz[few]
+                self._scale = guidance_scale(self._sound, self._encoder, *heard)
             with torch.set_grad_enabled(self.guidance_weight > 0.0):
                 each = self._sound.discrepancy(
                     self._encoder, predicted_clean[few].float(), target_clean[few].float(), f0_hz[few]
@@ -250,7 +256,7 @@ class StageController:
             weight = torch.ones_like(each) if levels is None else 1.0 / level_density(levels[few], self.level_tilt)
             self.pending = (each.detach() * weight).sum() / weight.sum()
             if self.guidance_weight > 0.0:
-                loss = loss + self.guidance_weight * each.mean()
+                loss = loss + self.guidance_weight * self._scale * each.mean()
         return loss + self._coupling(step, model) if self.config.structure else loss
 
     def _coupling(self, step: int, model: nn.Module) -> Tensor | float:
@@ -298,10 +304,17 @@ class StageController:
 
     def state(self) -> dict[str, Any]:
         """Plain numbers and lists, for a checkpoint's JSON."""
-        return {"measured": self.measured.state(), "grouping": self.grouping.state(), "done": self._done}
+        return {
+            "measured": self.measured.state(),
+            "grouping": self.grouping.state(),
+            "done": self._done,
+            "scale": self._scale,
+            "pending": None if self.pending is None else float(self.pending),
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """The inverse of `state`."""
         self.measured.load_state(state["measured"])
         self.grouping.load_state(state["grouping"])
-        self._done, self._membership = float(state["done"]), None
+        self._done, self._scale, self._membership = float(state["done"]), float(state["scale"]), None
+        self.pending = None if state["pending"] is None else torch.tensor(state["pending"])

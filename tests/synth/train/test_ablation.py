@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from synth.codec.model import Codec
 from synth.codec.weights import save_weights
@@ -18,12 +20,14 @@ from synth.corpus.manifest import ClipRecord, Corpus, clip_path
 from synth.diffusion.conditioning import CONDITION_DIM
 from synth.diffusion.unet import Denoiser
 from synth.errors import UserError
-from synth.evaluate.stage_report import write_report
+from synth.evaluate.stage_plots import PICTURES
+from synth.evaluate.stage_report import BEGIN, END, write_into, write_report
 from synth.evaluate.stage_tables import (
     BASE,
     MEASURES,
     difference,
     markdown,
+    mean_interval,
     observer_turns,
     read_results,
     regime_correlations,
@@ -33,10 +37,10 @@ from synth.spec import TECHNIQUES
 from synth.spec.audio import WINDOW_FRAMES
 from synth.ssl.encoder import LogMelEncoder, SslConfig, SslEncoder
 from synth.train import ablation
-from synth.train.ablation_data import Material, Windows
+from synth.train.ablation_data import Material, Windows, chosen_part
 from synth.train.ablation_measures import Judge, kernel_distance
 from synth.train.ablation_runs import Arm, RunPlan, StackRun, study_arms
-from synth.train.latent_sound import LatentSound
+from synth.train.latent_sound import LatentSound, guidance_scale
 from synth.train.stacked import StackedDenoisers, sigma_of
 from synth.train.stages import StageConfig
 from tests.synth.features.voices import voice
@@ -128,6 +132,39 @@ def test_the_mechanisms_act_where_they_are_on(runs: list[dict[str, Any]]) -> Non
     ]
 
 
+def test_the_study_tells_a_planted_effect_from_a_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One arm is drawn towards silence; another is the static recipe itself with other beginnings and other data."""
+
+    def towards_silence(self: StackRun, step: int, predicted: Tensor, windows: Windows) -> Tensor:
+        rows = [i for i, member in enumerate(self.members) if member.arm.name == "planted"]
+        return 10.0 * predicted[rows].square().mean((1, 2, 3)).sum()
+
+    monkeypatch.setattr(StackRun, "_guide", towards_silence)
+    plan = replace(PLAN, steps=24, evaluations=1)
+    planted = stack([ARMS[BASE], Arm("planted")], list(range(5)), plan)
+    other = stack([ARMS[BASE]], list(range(50, 55)), plan)
+    found = planted.results(planted.train())
+    null = [run | {"arm": "null", "seed": run["seed"] - 50} for run in other.results(other.train())]
+    worse = difference(found, "planted", "v_loss")
+    assert (worse.verdict, worse.percent.n) == ("worse", 5)
+    assert difference(found + null, "null", "v_loss").verdict == "undecided"
+
+
+def test_chance_decides_one_null_in_twenty() -> None:
+    rng = np.random.default_rng(0)
+    found = [mean_interval(rng.standard_normal(5)) for _ in range(1_500)]
+    assert 0.035 < np.mean([interval.low > 0.0 or interval.high < 0.0 for interval in found]) < 0.065
+
+
+def test_a_mechanism_is_compared_with_itself_at_random_times() -> None:
+    runs = made_up(-5.0, 1.0)
+    runs += [run | {"arm": "guidance, random thresholds"} for run in made_up(0.0, 0.0) if run["arm"] == BASE]
+    text = markdown(stored(runs))
+    block = text.split("random thresholds:", 1)[1].split("\n\n")[1]
+    assert block.count("better") == len(MEASURES)
+    assert "7 are better, 0 worse, 7 undecided" in text
+
+
 def test_kernel_distance_is_unbiased_and_sees_a_shift() -> None:
     generator = torch.Generator().manual_seed(0)
     draws = [torch.randn(2, 40, 6, generator=generator) for _ in range(60)]
@@ -146,11 +183,13 @@ def made_up(effect: float, spread: float) -> list[dict[str, Any]]:
             curve = [
                 {"step": step, "regime": step / 100, "v_loss": level / step, "bands": [level / step] * 8}
                 | {f"{name}_{n}": level / step for name in ("log_mel_db", "kernel") for n in (4, 16)}
+                | {"regimes": {"ours": step / 100, "log-mel": step / 200}}
                 for step in (10, 30, 100)
             ]
             curve[-1]["pathways"] = {"everything": level}
-            columns = ["step", "log_d", "slope", "regime", "regime_used", "tilt", "structure", "regime by ours"]
-            track = [[10, 0, 0, 0, 0, 0, 0, 0.0], [50, 0, 0, 0.9, 0.9, 0, 0, 0.9]]
+            columns = ["step", "log_d", "slope", "regime", "regime_used", "tilt", "structure"]
+            columns += ["regime by ours", "regime by log-mel"]
+            track = [[10, 0, 0, 0, 0, 0, 0, 0.0, 0.0], [50, 0, 0, 0.9, 0.9, 0, 0, 0.9, 0.2]]
             found.append(
                 {
                     "arm": arm,
@@ -160,7 +199,8 @@ def made_up(effect: float, spread: float) -> list[dict[str, Any]]:
                     "track": track,
                     "groups": [0, 0, 2],
                 }
-                | {"encoder": "ours", "injection": "both", "parameters": 7}
+                | {"encoder": "ours", "injection": "both", "parameters": 7, "thresholds": "adaptive"}
+                | {"stack_seconds": 4.0, "stacked": 2, "real_to_real": 0.5}
             )
     return found
 
@@ -187,19 +227,20 @@ def test_a_regime_that_only_follows_time_explains_nothing_beyond_it() -> None:
     found = regime_correlations(made_up(0.0, 0.0))
     assert found["v_loss"].value == pytest.approx(-1.0)
     assert found["v_loss, step taken out"].n == 0  # not defined: both are functions of the step
-    assert observer_turns(made_up(0.0, 0.0)) == {"ours": [50.0] * 5}
+    assert observer_turns(made_up(0.0, 0.0))["ours"] == [50.0] * 5
 
 
 def stored(runs: list[dict[str, Any]]) -> dict[str, Any]:
     plan = {"steps": 100, "batch": 4}
     encoders = {"ours": {"steps": 3, "technique_by_neighbours": {"real": 0.5}}}
-    return {"runs": runs, "device": "a machine", "plan": plan, "minutes": 1.0, "encoders": encoders}
+    material = {"train_windows": 5, "train_minutes": 1.0, "asked_windows": 2}
+    return {"runs": runs, "device": "a machine", "plan": plan, "material": material, "encoders": encoders}
 
 
 def test_the_page_holds_every_table_and_the_plots_are_drawn(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "matplotlib.font_manager")  # its first use on a machine takes a while and says so
     text = markdown(stored(made_up(-5.0, 1.0)))
-    for part in ("better", "| guidance |", "2+1", "not run", "50.0 %", "10 runs on a machine"):
+    for part in ("better", "| guidance |", "2+1", "not run", "50.0 %", "10 runs of 2 recipes and 5 seeds on a machine"):
         assert part in text
     path = tmp_path / "ablation.json"
     path.write_text(json.dumps(stored(made_up(-5.0, 1.0))))
@@ -219,7 +260,8 @@ def test_results_that_are_none_are_one_clear_line(text: str, tmp_path: Path) -> 
 
 
 def test_jobs_hold_every_run_once() -> None:
-    job = ablation.Job(Path(), Path(), "cpu", 1, (), (), PLAN)
+    place = ablation.Place(Path("a"), Path("b"), Path("c"), Path("d"))
+    job = ablation.Job(place, "cpu", 1, (), (), PLAN)
     jobs = ablation.split_jobs(job, study_arms(), range(5), 30)
     made = [(arm.name, seed) for one in jobs for arm in one.arms for seed in one.seeds]
     assert sorted(made) == sorted((arm.name, seed) for arm in study_arms() for seed in range(5))
@@ -247,29 +289,99 @@ def small_corpus(folder: Path) -> None:
     Corpus(folder, records).save()
 
 
+def command_line(folder: Path, *more: str) -> list[str]:
+    """A study of the smallest size."""
+    sizes = {"seeds": 1, "steps": 40, "ssl-seconds": 0.2, "ssl-batch": 2, "ssl-dim": 16, "ssl-layers": 1}
+    sizes |= {"windows": 12, "asked": 4, "frames": 64, "batch": 4, "listened": 2, "evaluations": 2}
+    line = ["ablation", "--corpus", str(folder / "corpus"), "--codec", str(folder / "codec.safetensors")]
+    line += [word for name, value in sizes.items() for word in (f"--{name}", str(value))]
+    return [*line, "--run", str(folder / "run"), "--device", "cpu", "--widths", "8", "8", *more]
+
+
+def save_codec(folder: Path, seed: int) -> None:
+    torch.manual_seed(seed)
+    save_weights(folder / "codec.safetensors", Codec(TINY_CODEC), "codec", {"codec": TINY_CODEC.as_dict()})
+
+
 def test_from_a_corpus_to_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small_corpus(tmp_path / "corpus")
-    torch.manual_seed(0)
-    save_weights(tmp_path / "codec.safetensors", Codec(TINY_CODEC), "codec", {"codec": TINY_CODEC.as_dict()})
-    monkeypatch.setattr(ablation, "study_arms", lambda: [ARMS[BASE], ARMS["film"]])
-    argv = ["--corpus", str(tmp_path / "corpus"), "--codec", str(tmp_path / "codec.safetensors")]
-    argv += [
-        "--run",
-        str(tmp_path / "run"),
-        "--seeds",
-        "1",
-        "--steps",
-        "40",
-        "--ssl-seconds",
-        "0.2",
-        "--ssl-batch",
-        "2",
-    ]
-    argv += ["--windows", "12", "--asked", "4", "--device", "cpu"]
-    argv += ["--batch", "4", "--listened", "2", "--widths", "8", "8"]
-    monkeypatch.setattr("sys.argv", ["ablation", *argv])
+    save_codec(tmp_path, 0)
+    trained: list[set[tuple[str, int]]] = []
+    run_job = ablation.run_job
+    monkeypatch.setattr(ablation, "run_job", lambda job: trained.append(job.names()) or run_job(job))
+    monkeypatch.setattr("sys.argv", command_line(tmp_path, "--arms", BASE))
     ablation.main()
+    monkeypatch.setattr("sys.argv", command_line(tmp_path, "--arms", BASE, "film"))
+    ablation.main()
+    assert trained == [{(BASE, 0)}, {("film", 0)}]  # what was there is kept
     found = read_results(tmp_path / "run" / "ablation.json")
     assert {run["arm"] for run in found["runs"]} == {BASE, "film"}
     assert set(found["encoders"]) == {"ours", "second seed", "judge", "untrained", "log-mel"}
-    assert found["material"]["train_windows"] == 12
+    assert (found["material"]["train_windows"], found["material"]["window_frames"]) == (12, 64)
+    monkeypatch.setattr("sys.argv", command_line(tmp_path, "--arms", BASE, "--steps", "41"))
+    with pytest.raises(UserError, match="other sizes"):
+        ablation.main()
+
+
+def test_material_of_another_codec_or_corpus_is_never_taken(tmp_path: Path) -> None:
+    def place() -> ablation.Place:
+        return ablation.Place.of(ablation._parser().parse_args(command_line(tmp_path)[1:]))
+
+    (tmp_path / "corpus").mkdir()
+    manifest = tmp_path / "corpus" / "manifest.json"
+    manifest.write_text("one")
+    save_codec(tmp_path, 0)
+    first = place()
+    save_codec(tmp_path, 1)
+    second = place()
+    assert first.material != second.material
+    assert (first.frames, first.encoders) == (second.frames, second.encoders)
+    manifest.write_text("two")
+    assert not {first.frames, first.encoders, first.material} & {place().frames, place().encoders, place().material}
+    assert len({first.key, second.key, place().key}) == 3
+
+
+def test_a_part_of_a_corpus_is_half_recorded_and_leaves_the_other_splits(tmp_path: Path) -> None:
+    small_corpus(tmp_path)
+    whole = Corpus.open(tmp_path)
+    kinds = ("real", "simulated")
+    records = [
+        replace(record, id=f"{record.id}-{k}", kind=kinds[k % 2], split="train") for record in whole.records
+        for k in range(20)
+    ]  # fmt: skip
+    part = chosen_part(Corpus(tmp_path, [*whole.split("validation"), *records]), 0.4)
+    minutes = {kind: sum(r.duration_s for r in part.split("train") if r.kind == kind) / 60 for kind in kinds}
+    assert all(0.2 <= value < 0.23 for value in minutes.values())
+    assert part.split("validation") == whole.split("validation")
+
+
+def test_encoders_of_any_scale_pull_alike() -> None:
+    """A weight of guidance must mean the same with every encoder, or arms would differ by their encoders' scale."""
+    material = windows(0, 4)
+    sound = LatentSound(Codec(TINY_CODEC), torch.zeros(DIM), torch.ones(DIM))
+    ours = SslEncoder(SslConfig(dim=16, layers=1, heads=2, expansion=2)).requires_grad_(False)
+    noise = torch.randn(material.latents.shape, generator=torch.Generator().manual_seed(0))
+    pulls = []
+    for encoder in (LogMelEncoder(), ours):
+        scale = guidance_scale(sound, encoder, material.latents, material.f0_hz)
+        made = (material.latents + 0.5 * noise).requires_grad_(True)
+        loss = scale * sound.discrepancy(encoder, made, material.latents, material.f0_hz).mean()
+        pulls.append(float(torch.autograd.grad(loss, made)[0].square().mean().sqrt()))
+    wanted = float(torch.autograd.grad((made - material.latents).square().mean(), made)[0].square().mean().sqrt())
+    assert pulls == pytest.approx([wanted, wanted], rel=1e-3)
+
+
+def test_tables_go_into_a_page_between_its_marks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, "matplotlib.font_manager")
+    results, page = tmp_path / "ablation.json", tmp_path / "page.md"
+    results.write_text(json.dumps(stored(made_up(-5.0, 1.0))))
+    page.write_text("before\n")
+    with pytest.raises(UserError, match="no place"):
+        write_into(results, page)
+    page.write_text(f"before\n{BEGIN}\nformer\n{END}\nafter\n")
+    write_into(results, page)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "former" not in text
+    assert all(name in text and (tmp_path / name).is_file() for name in PICTURES)
