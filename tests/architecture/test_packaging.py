@@ -44,6 +44,7 @@ NOT_IMPORTED = {
     "python-rtmidi",  # mido's back end
     "tensorboard",  # torch.utils.tensorboard's, where the training extra is installed
     "pyworld",  # loaded by name, where the evaluation extra is installed
+    "atheris",  # the same, where the fuzz extra is
     "audio-diffusion-pytorch", "a-unet", "einops",  # the same, where the peers extra is
 }  # fmt: skip
 
