@@ -262,4 +262,4 @@ def _texts(entries: list[Any], place: str) -> list[str]:
 def _timbre(value: object) -> tuple[float, ...]:
     if not isinstance(value, list) or not all(_is_number(number) for number in value):
         raise PlacedError("timbre", "not a list of numbers.")
-    return tuple(float(number) for number in value)
+    return tuple(value)
