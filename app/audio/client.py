@@ -203,6 +203,38 @@ class SoundClient:
         """Blocks replaced by silence because mixing failed or was not finite."""
         return int(self._state.ints[shared.FAULTS]) if self._is_open else 0
 
+    # ---- the live engine's stream
+
+    @property
+    def shared_name(self) -> str:
+        """Of the SharedState whose ring the live engine writes."""
+        return self._state.name
+
+    @property
+    def live_losses(self) -> tuple[int, int]:
+        """Blocks of the live stream that came too late, and frames lost by it, since the start."""
+        ints = self._state.ints
+        if not self._is_open:
+            return 0, 0
+        return int(ints[shared.LIVE_UNDER_RUNS]), int(ints[shared.LIVE_ZERO_FRAMES])
+
+    @property
+    def block_frames(self) -> int:
+        """How many frames the device asks for at once; 0 before it has."""
+        return int(self._state.ints[shared.LIVE_BLOCK]) if self._is_open else 0
+
+    def live_frames(self) -> tuple[int, int]:
+        """Frames of the live stream that have been asked for, and that have been written."""
+        if not self._is_open:
+            return 0, 0
+        return int(self._state.ints[shared.LIVE_READ]), int(self._state.ints[shared.LIVE_WRITTEN])
+
+    def live_audio(self, start: int, n_frames: int) -> Float32Array:
+        """A copy of frames [start, start + n_frames) of the live stream, at most shared.RING_FRAMES back. -> [n]"""
+        if not self._is_open:
+            return np.zeros(n_frames, dtype=np.float32)
+        return self._state.ring[(start + np.arange(n_frames)) % shared.RING_FRAMES]
+
     # ---- live notes
 
     def live_block(self, note_id: int, audio: Float32Array) -> bool:

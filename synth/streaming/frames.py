@@ -220,6 +220,17 @@ class StreamingFrames(FrameRings):
         self._pending_hz[voice] = np.full(len(kept.pending), np.nan, dtype=np.float32)
         self._network.restore(voice, kept.network)
 
+    def rewind(self, voice: int, kept: Continuation) -> None:
+        """Go back to an earlier frame of `voice`: the frames from there on will be made anew, and its latents pushed.
+
+        They must not have been needed yet: whoever sounds them would hear two versions.
+        """
+        self._last[voice] = kept.last
+        self._pending[voice] = self._pending[voice][:0]
+        self._pending_hz[voice] = self._pending_hz[voice][:0]
+        self._network.restore(voice, kept.network)
+        self.fed[voice], self.ready[voice] = kept.fed, kept.ready
+
     def save(self, voice: int, first: int) -> FramesState:
         """A copy of `voice` from frame `first` on, the first one that is still needed."""
         first = max(first, 0, int(self.fed[voice]) - RING_FRAMES)

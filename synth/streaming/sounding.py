@@ -39,6 +39,11 @@ def frames_needed(position: IntArray | np.int64 | int, n_samples: int) -> IntArr
     return np.maximum(needed, 1)
 
 
+def decoder_window() -> Float32Array:
+    """The window of the decoder's filters, as synth.codec.model has it -> [FILTER_WINDOW]."""
+    return np.hanning(FILTER_WINDOW + 1)[:-1].astype(np.float32)
+
+
 class FrameSounder:
     """Sounds n_voices from the frames in `rings`, each with its own time and pitch. One thread at a time.
 

@@ -99,6 +99,10 @@ class PerformedControls:
         """The voice is no longer read: its tail, or its fade after a Kill, is over."""
         self._voices.pop(voice, None)
 
+    def knows(self, voice: int) -> bool:
+        """Whether the voice's pitch can be read."""
+        return voice in self._voices
+
     def moved_lanes(self, voice: int) -> frozenset[str]:
         """Lanes that may differ from the preset's for this voice. `pitch` is read by fill_pitch."""
         own = self._voices[voice].lanes if voice in self._voices else {}
@@ -117,9 +121,13 @@ class PerformedControls:
     def fill_lane(
         self, voice: int, lane_id: str, base: float | Float32Array, out: Float32Array, start_s: float, step_s: float
     ) -> None:
-        """The lane in its own unit into `out` [n]; `base` is what it is by preset and technique, one value or [n]."""
+        """The lane in its own unit into `out` [n]; `base` is what it is by preset and technique, one value or [n].
+
+        For ALL_VOICES, and for a voice that is not there, what all voices were told.
+        """
         out[:] = base
-        self._replace_and_add(lane_id, self._voices[voice].lanes, out, start_s, step_s)
+        own = self._voices[voice].lanes if voice in self._voices else {}
+        self._replace_and_add(lane_id, own, out, start_s, step_s)
         low, high = lane_range(lane_id)
         np.clip(out, low, high, out=out)
 

@@ -1,0 +1,326 @@
+"""Starts the performer and the live sampler, looks after them, and starts again what has died.
+
+Nothing here waits for them: what is told goes through a queue to a thread that writes the pipe, what they say comes
+through another thread, and how it goes is read from shared memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing import connection as mp_connection
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Final
+
+from app.live.stage import meter as fields
+from app.live.stage.messages import (
+    Finish,
+    FromStage,
+    PerformerReady,
+    SamplerFailed,
+    SamplerReady,
+    StageNotice,
+    StageSettings,
+    Tell,
+    ToPerformer,
+    UseBank,
+    UsePreset,
+    UseProfile,
+)
+from app.live.stage.meter import Meter
+from app.midi.ring import MidiRing
+from app.state.controller_profile import ControllerProfile
+from app.state.preset import Preset
+
+_log = logging.getLogger(__name__)
+
+CACHE_BYTES: Final = 128 * 2**20
+_LOOK_S: Final = 0.1
+_CLOSE_S: Final = 1.0
+_FIRST_PAUSE_S: Final = 0.2
+_MAX_STARTS: Final = 6
+_STEADY_S: Final = 60.0
+_SAMPLER_STALL_S: Final = 20.0  # a draw on a machine that swaps is slow; longer than that, it hangs
+_NAME_BYTES: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class StageOptions:
+    """What a live engine is made with; see StageSettings."""
+
+    weights_folder: Path | None = None
+    device: str = "auto"
+    spill_folder: Path | None = None
+    cache_bytes: int = CACHE_BYTES
+    n_steps: int = 4
+    n_variations: int = 2
+    locked_variation: int | None = None
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class _Child:
+    process: SpawnProcess
+    connection: Connection
+    started_s: float
+
+
+class LiveEngine:
+    """Methods belong to one thread, but for `play`, which any thread may call. close() may take 2 s."""
+
+    def __init__(self, sound_name: str, options: StageOptions) -> None:
+        """sound_name   of the SharedState whose stream is written"""
+        self.meter = Meter.create()
+        self.midi = MidiRing.create()
+        self._sound_name, self._options = sound_name, options
+        self._heard: queue.SimpleQueue[FromStage] = queue.SimpleQueue()
+        self._said: queue.SimpleQueue[ToPerformer | None] = queue.SimpleQueue()
+        self._bank = UseBank(())
+        self._extra: list[UsePreset] = []
+        self._profile: UseProfile | None = None
+        self._is_telling = False
+        self._starts = {"performer": 0, "sampler": 0}
+        self._performer: _Child | None = None
+        self._sampler: _Child | None = None
+        self._order = threading.Lock()
+        self._is_closing = threading.Event()
+        self.is_sampling = False  # watch thread
+        self.is_performing = False  # watch thread
+        self._watcher = threading.Thread(target=self._watch, name="stage-watcher", daemon=True)
+        self._sender = threading.Thread(target=self._send_all, name="stage-sender", daemon=True)
+
+    # ---- life
+
+    def start(self) -> None:
+        """Start the processes; returns at once. PerformerReady and SamplerReady follow from poll()."""
+        self._watcher.start()
+        self._sender.start()
+
+    def close(self) -> None:
+        """End the processes, by force if they do not listen. Idempotent."""
+        if self._is_closing.is_set():
+            return
+        self._is_closing.set()
+        self._said.put(Finish())
+        self._said.put(None)
+        if self._watcher.ident is not None:
+            self._sender.join(_CLOSE_S)
+            self._watcher.join()
+        self.meter.close()
+        self.midi.close()
+
+    def poll(self) -> list[FromStage]:
+        """What has happened since the last call."""
+        events: list[FromStage] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                events.append(self._heard.get_nowait())
+        return events
+
+    @property
+    def pids(self) -> dict[str, int | None]:
+        """Process ids of performer and sampler, None where there is none."""
+        children = {"performer": self._performer, "sampler": self._sampler}
+        return {name: None if child is None else child.process.pid for name, child in children.items()}
+
+    # ---- what is told
+
+    def play(self, message: ToPerformer) -> None:
+        """Tell the performer: a gesture, or one of the messages to it."""
+        with self._order:
+            match message:
+                case UseBank():
+                    self._bank = message
+                    self._extra.clear()
+                case UsePreset():
+                    self._extra[:] = [old for old in self._extra if old.preset.id != message.preset.id]
+                    self._extra.append(message)
+                case UseProfile():
+                    self._profile = message
+                case Tell():
+                    self._is_telling = message.is_wanted
+                case _:
+                    pass
+            self._said.put(message)
+
+    def use_bank(self, presets: tuple[Preset, ...], chosen: int = 0) -> None:
+        """Program changes choose from these; the next note sings presets[chosen]."""
+        self.play(UseBank(presets, chosen))
+
+    def use_profile(self, profile: ControllerProfile) -> None:
+        """Controls move lanes as this profile says."""
+        self.play(UseProfile(profile))
+
+    # ---- threads
+
+    def _send_all(self) -> None:
+        while (message := self._said.get()) is not None:
+            child = self._performer
+            if child is not None and self.is_performing:
+                with contextlib.suppress(OSError):  # it has died; the next one is greeted
+                    child.connection.send(message)
+
+    def _watch(self) -> None:
+        try:
+            self._look_after_both()
+        finally:
+            self._end(self._performer)
+            self._end(self._sampler)
+
+    def _look_after_both(self) -> None:
+        settings = self._settings()
+        while not self._is_closing.is_set():
+            if self._performer is None:
+                # What the old performer shared is gone with it: the sampler must find the new one's.
+                self._end(self._sampler)
+                self._sampler = None
+                settings = self._settings()
+                self._performer = self._begin("performer", _perform, settings)
+            if self._sampler is None and not self._is_closing.is_set():
+                self._sampler = self._begin("sampler", _sample, settings)
+            if self._performer is None or self._sampler is None:
+                return  # again and again: it has been told
+            self._listen()
+
+    def _settings(self) -> StageSettings:
+        options = self._options
+        return StageSettings(
+            meter=self.meter.name,
+            memory=f"stridor-{secrets.token_hex(_NAME_BYTES)}",
+            sound=self._sound_name,
+            midi=self.midi.name,
+            cache_bytes=options.cache_bytes,
+            spill_folder=options.spill_folder,
+            weights_folder=options.weights_folder,
+            device=options.device,
+            n_steps=options.n_steps,
+            n_variations=options.n_variations,
+            locked_variation=options.locked_variation,
+            seed=options.seed,
+        )
+
+    def _begin(
+        self,
+        name: str,
+        work: Callable[[Connection, StageSettings], None],
+        settings: StageSettings,
+    ) -> _Child | None:
+        if self._starts[name] >= _MAX_STARTS:
+            self._heard.put(
+                StageNotice(f"The {name} ends again and again: nothing can be played live.", "See the log.")
+            )
+            return None
+        if self._starts[name]:
+            self._is_closing.wait(_FIRST_PAUSE_S * 2 ** (self._starts[name] - 1))
+        self._starts[name] += 1
+        ours, theirs = multiprocessing.get_context("spawn").Pipe()
+        process = multiprocessing.get_context("spawn").Process(
+            target=work, args=(theirs, settings), name=f"stridor-{name}", daemon=True
+        )
+        process.start()
+        theirs.close()
+        return _Child(process, ours, time.monotonic())
+
+    def _listen(self) -> None:
+        """Pass on what both say, until one of them has ended."""
+        performer, sampler = self._performer, self._sampler
+        if performer is None or sampler is None:
+            return
+        beat, beat_at_s = -1, time.monotonic()
+        while not self._is_closing.is_set():
+            waited: list[object] = [performer.connection, sampler.connection]
+            waited += [performer.process.sentinel, sampler.process.sentinel]
+            ready = mp_connection.wait(waited, timeout=_LOOK_S)  # pyright: ignore[reportArgumentType]
+            for child, name in ((performer, "performer"), (sampler, "sampler")):
+                if child.connection in ready and not self._hear(child):
+                    self._lose(child, name)
+                    return
+                if child.process.sentinel in ready and child.connection not in ready:
+                    self._lose(child, name)
+                    return
+            now_s = time.monotonic()
+            if int(self.meter.ints[fields.SAMPLER_BEAT]) != beat or not self.is_sampling:
+                beat, beat_at_s = int(self.meter.ints[fields.SAMPLER_BEAT]), now_s
+            elif now_s - beat_at_s > _SAMPLER_STALL_S:
+                sampler.process.kill()
+
+    def _hear(self, child: _Child) -> bool:
+        """Take up one message -> whether the child still lives."""
+        try:
+            news = child.connection.recv()
+        except (EOFError, OSError):
+            return False
+        match news:
+            case PerformerReady():
+                self._greet(child)
+            case SamplerReady():
+                self.is_sampling = True
+            case SamplerFailed() if not self.is_sampling:
+                self._is_closing.set()  # it will not go better the next time
+            case _:
+                pass
+        self._heard.put(news)
+        return True
+
+    def _greet(self, child: _Child) -> None:
+        with self._order:
+            self.is_performing = True
+            greetings: list[ToPerformer] = [*([self._profile] if self._profile is not None else [])]
+            greetings += [self._bank] if self._bank.presets else []
+            greetings += [*self._extra, Tell(self._is_telling)]
+            for greeting in greetings:
+                with contextlib.suppress(OSError):
+                    child.connection.send(greeting)
+
+    def _lose(self, child: _Child, name: str) -> None:
+        if self._is_closing.is_set():
+            return
+        if time.monotonic() - child.started_s > _STEADY_S:
+            self._starts[name] = 0
+        _log.warning("the %s has ended with %s", name, child.process.exitcode)
+        if name == "performer":
+            self.is_performing, self._performer = False, None
+        else:
+            self.is_sampling, self._sampler = False, None
+        self._end(child)
+        what = "playing" if name == "performer" else "the live sampler"
+        self._heard.put(StageNotice(f"{what.capitalize()} stopped unexpectedly and is being started again."))
+
+    def _end(self, child: _Child | None) -> None:
+        if child is None:
+            return
+        child.connection.close()
+        child.process.join(_CLOSE_S if self._is_closing.is_set() else 0.05)
+        if child.process.is_alive():
+            child.process.kill()
+            child.process.join()
+        child.process.close()
+
+
+def _perform(connection: Connection, settings: StageSettings) -> None:
+    from app.live.stage.performer import perform  # numpy and the model's shapes: not in the window's process
+
+    perform(connection, settings)
+
+
+def _sample(connection: Connection, settings: StageSettings) -> None:
+    from app.live.stage.sampling import sample_live  # torch: not in the window's process
+
+    sample_live(connection, settings)
+
+
+def with_preset(bank: tuple[Preset, ...], preset: Preset) -> tuple[tuple[Preset, ...], int]:
+    """The bank with `preset` in it -> (bank, its index)."""
+    for index, other in enumerate(bank):
+        if other.id == preset.id:
+            return (*bank[:index], replace(preset), *bank[index + 1 :]), index
+    return (*bank, preset), len(bank)

@@ -1,0 +1,214 @@
+"""A performance and the voices that sound it: events in at their sample, a block of sound out. Performer's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+
+from app.live.performance.commands import (
+    Command,
+    Kill,
+    LoadPreset,
+    Release,
+    Silence,
+    StartVoice,
+)
+from app.live.performance.gestures import Gesture
+from app.live.performance.performance import Performance
+from app.live.performance.performed import PerformedControls
+from app.live.stage import meter as fields
+from app.live.stage.groups import OnsetGroups, Singer, timbre_row
+from app.live.stage.lanes import resting_lanes
+from app.live.stage.memory import StageMemory
+from app.live.stage.messages import FromStage, Played, PresetChosen, StageNotice, StageSettings
+from app.live.stage.meter import Meter
+from app.live.stage.voices import MAX_BLOCK, Voices
+from app.midi.clock import TempoChanged
+from app.midi.messages import StreamMessage
+from app.state.controller_profile import ControllerProfile, default_profile
+from app.state.preset import NEUTRAL_PRESET, Preset
+from synth.spec.audio import SAMPLE_RATE_HZ
+from synth.spec.controls import Float32Array
+
+_SILENCE_S: Final = 0.005
+_SEED_STEP: Final = 0x9E3779B97F4A7C15  # odd: every voice has a seed of its own
+_SEED_MASK: Final = (1 << 56) - 1
+_TOLD_AT_ONCE: Final = 64
+
+
+class StageInstrument:
+    """What is being played.
+
+    is_telling   whether the host is told every command, for a recording or for OSC
+    """
+
+    def __init__(
+        self, memory: StageMemory, meter: Meter, settings: StageSettings, tell: Callable[[FromStage], None]
+    ) -> None:
+        self._meter, self._tell, self._seed = meter, tell, settings.seed
+        self._performed = PerformedControls(MAX_BLOCK)
+        self._groups = OnsetGroups(memory, settings.n_variations, settings.locked_variation)
+        self._voices = Voices(memory, meter, self._performed, self._groups)
+        self._singers = [_singer(NEUTRAL_PRESET)]
+        self._chosen = 0
+        self._profile = default_profile("any controller")
+        self._performance = self._new_performance()
+        self._n_lost = 0  # by performances before this one
+        self._epoch = 0
+        self._told: list[Command] = []
+        self._seeds: list[tuple[int, int]] = []
+        self._standing = np.zeros(memory.lanes.shape[1], dtype=np.float32)
+        self.is_telling = False
+
+    @property
+    def zone_channels(self) -> frozenset[int]:
+        return frozenset().union(*self._performance.zone_channels())
+
+    # ---- what is played with
+
+    def use_bank(self, presets: list[Preset], chosen: int, t_s: float) -> None:
+        """Program changes choose from these; the next notes sing presets[chosen]."""
+        self._singers = [_singer(preset) for preset in presets] or [_singer(NEUTRAL_PRESET)]
+        self._begin_anew(min(max(chosen, 0), len(self._singers) - 1), t_s)
+
+    def use_preset(self, preset: Preset, t_s: float) -> None:
+        """Sing the next notes with this one, whether it was in the bank or not."""
+        ids = [singer.preset.id for singer in self._singers]
+        if preset.id in ids:
+            index = ids.index(preset.id)
+            self._singers[index] = _singer(preset)
+        else:
+            index = len(self._singers)
+            self._singers.append(_singer(preset))
+        self._choose(index, t_s)
+
+    def use_profile(self, profile: ControllerProfile, t_s: float) -> None:
+        """Another controller: what the old one held is let go."""
+        self._profile = profile
+        self._begin_anew(self._chosen, t_s)
+
+    def controller_gone(self, t_s: float) -> None:
+        """Let go what it held."""
+        self._do(self._performance.controller_vanished(t_s), 0)
+
+    # ---- blocks
+
+    def feed(self, event: StreamMessage | Gesture, place: int) -> None:
+        """Take up one event, `place` samples into the next block."""
+        self._meter.ints[fields.N_EVENTS] += 1
+        self._do(self._performance.feed(event), place)
+
+    def sound(self, out: Float32Array, t_s: float, heard_s: float) -> None:
+        """Add the next block to `out`; events of its first sample are stamped `t_s`, it is heard at `heard_s`."""
+        self._do(self._performance.advance(t_s), 0)
+        begun = self._voices.sound(len(out), t_s, out)
+        for voice, place in begun.heard:
+            offset_s = place / SAMPLE_RATE_HZ
+            self._performance.sounded(voice.number, t_s + offset_s)
+            self._meter.note_latency(heard_s + offset_s - voice.event_s)
+        for voice in begun.over:
+            self._do(self._performance.finished(voice.number, t_s), 0)
+        ints = self._meter.ints
+        ints[fields.N_LOST] = self._n_lost + self._performance.n_lost
+        if self._told:
+            self._tell_played()
+
+    def follow(self, t_s: float) -> None:
+        """Between blocks: where lanes are, where hands rest, whether the sampler is another one."""
+        self._voices.follow(t_s)
+        singer = self._singers[self._chosen]
+        self._voices.standing(singer, t_s, self._standing)
+        self._groups.follow_hands(singer, self._standing, t_s)
+        epoch = int(self._meter.ints[fields.SAMPLER_EPOCH])
+        if epoch != self._epoch:
+            if self._epoch:
+                self._voices.start_again(t_s)
+            self._epoch = epoch
+
+    # ---- inside
+
+    def _do(self, commands: list[Command], place: int) -> None:
+        for command in commands:
+            self._performed.apply(command)
+            match command:
+                case StartVoice():
+                    self._start(command, place)
+                case Release(t_s=t_s, voice=number):
+                    self._voices.release(number, t_s, place)
+                case Kill(voice=number, fade_s=fade_s):
+                    self._voices.end(number, place, fade_s)
+                case Silence():
+                    for voice in self._voices.sounding:
+                        self._voices.end(voice.number, 0, _SILENCE_S)
+                case LoadPreset():
+                    self._load(command)
+                case TempoChanged(bpm=bpm):
+                    self._meter.floats[fields.TEMPO_BPM] = bpm
+                case _:
+                    pass
+            if self.is_telling:
+                self._told.append(command)
+
+    def _start(self, command: StartVoice, place: int) -> None:
+        self._meter.ints[fields.N_NOTES] += 1
+        while len(self._voices.sounding) >= int(self._meter.ints[fields.MAX_VOICES]):
+            weakest = self._voices.weakest()
+            if weakest is None:
+                break
+            self._meter.ints[fields.STOLEN] += 1
+            self._voices.end(weakest.number, place)
+            self._do(self._performance.finished(weakest.number, command.t_s), place)
+        self._seed = (self._seed + _SEED_STEP) & _SEED_MASK
+        voice = self._voices.start(command, self._singers[self._chosen], self._seed, place, command.t_s)
+        if voice is None:
+            self._do(self._performance.finished(command.voice, command.t_s), place)
+            self._performed.forget(command.voice)
+        elif self.is_telling:
+            self._seeds.append((command.voice, voice.seed))
+
+    def _load(self, command: LoadPreset) -> None:
+        ids = [singer.preset.id for singer in self._singers]
+        if command.preset_id not in ids:
+            self._tell(
+                StageNotice(
+                    f"There is no program {command.program} in bank {command.bank}: the preset stays.",
+                    f"The bank has programs 0 to {len(ids) - 1}.",
+                )
+            )
+            return
+        self._choose(ids.index(command.preset_id), command.t_s)
+
+    def _choose(self, index: int, t_s: float) -> None:
+        """Sing the next notes with this singer; those that sound keep theirs."""
+        self._chosen = index
+        self._meter.ints[fields.PRESET] = index
+        preset = self._singers[index].preset
+        self._groups.want(self._singers, index)
+        self._do(self._performance.set_preset(preset, t_s), 0)
+        self._tell(PresetChosen(preset.id))
+
+    def _begin_anew(self, chosen: int, t_s: float) -> None:
+        """Another bank or another controller: a performance of its own. What sounds is let go."""
+        self._voices.abandon(t_s)
+        self._chosen = chosen
+        self._n_lost += self._performance.n_lost
+        self._performance = self._new_performance()
+        self._choose(chosen, t_s)
+
+    def _new_performance(self) -> Performance:
+        ids = [singer.preset.id for singer in self._singers]
+        return Performance(self._profile, self._singers[self._chosen].preset, preset_ids=ids)
+
+    def _tell_played(self) -> None:
+        told, self._told = self._told, []
+        seeds, self._seeds = self._seeds, []
+        preset_id = self._singers[self._chosen].preset.id
+        for first in range(0, len(told), _TOLD_AT_ONCE):
+            self._tell(Played(tuple(told[first : first + _TOLD_AT_ONCE]), tuple(seeds), preset_id))
+            seeds = []
+
+
+def _singer(preset: Preset) -> Singer:
+    return Singer(preset, resting_lanes(preset), timbre_row(preset))

@@ -1,0 +1,72 @@
+"""A voice's lanes as one row of numbers, in the order of LANE_IDS: what performer and sampler exchange."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from app.live.performance.performed import PerformedControls
+from app.state.passage import Note, Passage, Voice
+from app.state.preset import DEFAULT_VELOCITY, Preset
+from app.state.resolve import resolve
+from synth.spec.controls import Float32Array
+from synth.spec.lanes import LANE_IDS, LANES, TECHNIQUES, lane
+
+PITCH: Final = LANE_IDS.index("pitch")
+BEND: Final = LANE_IDS.index("bend")
+LOUDNESS: Final = LANE_IDS.index("loudness")
+PRESENCE: Final = LANE_IDS.index("presence")
+TECHNIQUE: Final = slice(
+    LANE_IDS.index(f"technique.{TECHNIQUES[0]}"), LANE_IDS.index(f"technique.{TECHNIQUES[-1]}") + 1
+)
+SPANS: Final = np.array([spec.maximum - spec.minimum for spec in LANES], dtype=np.float32)
+_INDEX: Final = {lane_id: index for index, lane_id in enumerate(LANE_IDS)}
+_SETTLED_S: Final = 20.0  # longer than any attack
+_HELD_S: Final = 40.0
+
+
+def resting_lanes(preset: Preset) -> Float32Array:
+    """What a held note sings by this preset alone, struck at DEFAULT_VELOCITY -> [n_lanes]."""
+    voice = Voice("Live", preset.id, 0, (Note(0.0, _HELD_S, lane("pitch").default, DEFAULT_VELOCITY),))
+    passage = Passage(_HELD_S, voices=(voice,))
+    frame = resolve(passage, voice, preset, round(_SETTLED_S * 100), 1)
+    return np.array([frame.values[lane_id][0] for lane_id in LANE_IDS], dtype=np.float32)
+
+
+class PlayedLanes:
+    """Reads a voice's lanes at one moment. One thread; nothing is kept but scratch."""
+
+    def __init__(self, performed: PerformedControls) -> None:
+        self._performed = performed
+        self._one = np.zeros(1, dtype=np.float32)
+
+    def fill(self, voice: int, resting: Float32Array, t_s: float, out: Float32Array) -> None:
+        """Lanes of `voice` at `t_s` into `out` [n_lanes], all but pitch and presence; `resting` is without hands."""
+        np.copyto(out, resting)
+        moved_techniques: list[int] = []
+        for lane_id in self._performed.moved_lanes(voice):
+            index = _INDEX.get(lane_id)
+            if index is None or index in (PITCH, BEND, PRESENCE):
+                continue
+            self._performed.fill_lane(voice, lane_id, float(resting[index]), self._one, t_s, 0.0)
+            out[index] = self._one[0]
+            if TECHNIQUE.start <= index < TECHNIQUE.stop:
+                moved_techniques.append(index)
+        if moved_techniques:
+            share_techniques(out, moved_techniques)
+
+
+def share_techniques(lanes: Float32Array, asked: list[int]) -> None:
+    """Let technique weights sum to at most 1, in place: those `asked` keep theirs, the others share what is left."""
+    weights = lanes[TECHNIQUE]
+    places = [index - TECHNIQUE.start for index in asked]
+    wanted = float(weights[places].sum())
+    if wanted > 1.0:
+        weights[places] /= wanted
+    others = float(weights.sum()) - min(wanted, 1.0)
+    room = max(1.0 - wanted, 0.0)
+    if others > room:
+        kept = weights[places].copy()
+        weights *= room / others
+        weights[places] = kept
