@@ -18,16 +18,16 @@ from synth.diffusion.conditioning import (
     lane_columns,
     pathway_slices,
 )
-from synth.spec.audio import WINDOW_FRAMES
 from synth.spec.lanes import Pathway, lane
 
 LANES = tuple(lane_columns())
 _PATHWAY_DROP = 0.1
 _LANE_DROP = 0.15
 _ALL_DROP = 0.05
-_SMOOTHING_FRAMES = (1, 1, 9, 31, 2 * WINDOW_FRAMES)
+# Nothing longer: where lanes stood still over words, the network learnt that voices under still lanes move.
+_SMOOTHING_FRAMES = (1, 1, 9, 31, 31)
 _TIMBRE_SMOOTHING_FRAMES = 7
-_NO_TIMBRE, _MEAN_TIMBRE = 0.35, 0.40  # else cepstra over time
+_NO_TIMBRE, _MEAN_TIMBRE = 0.25, 0.30  # else cepstra over time
 _PITCH_EVERYWHERE = 0.6
 
 
