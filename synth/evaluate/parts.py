@@ -34,7 +34,8 @@ Run = Callable[[Workbench, TimeBox, Progress], Any]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """title: of its section; about: one sentence for a reader; minutes: its time box at full size, of one core.
+    """title: of its section; about: one sentence for a reader; minutes: what it takes at full size, on one core of some
+    160 GFLOP/s with half as much again to spare.
 
     is_timed     it measures time, and must have the machine to itself
     sings_again  it works on the recordings sung again, which the first such part waits for
@@ -167,27 +168,27 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "cost": Part(
             "Cost",
             "What the voice weighs, how fast it sings, and how much memory a render takes whatever its length.",
-            1.0, _cost, is_timed=True,
+            0.5, _cost, is_timed=True,
         ),
         "speed": Part(
             "Speed beside others",
             "Four steps against audio-diffusion-pytorch's README model and a waveform model of our size, same run.",
-            1.5, _speed, is_timed=True,
+            0.8, _speed, is_timed=True,
         ),
         "pitch": Part(
             "Pitch followed",
             "How far the sung pitch lies from the drawn one, by two trackers that are not ours.",
-            2.0, _pitch,
+            1.0, _pitch,
         ),
         "onsets": Part(
             "Pitch at onsets, of fry and of growl",
             "Where trackers of modal voices give up, a harmonic comb says whether F0, its half or its third is there.",
-            1.5, _onsets,
+            1.2, _onsets,
         ),
         "crosstalk": Part(
             "Pitch error added by other lanes",
             "The same notes with and without full breath or half roughness: the cents these add.",
-            1.0, _crosstalk,
+            0.4, _crosstalk,
         ),
         "lanes": Part(
             "Lanes",
@@ -197,27 +198,27 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "ears": Part(
             "The ears themselves",
             "The same test sung by the simulator, whose lanes are known: what is missing here the ears get wrong.",
-            1.5, _ears,
+            1.8, _ears,
         ),
         "deviation": Part(
             "Spectral deviation",
             "Held-out recordings, reduced to lanes and mean timbre, sung again: how far the spectra lie apart.",
-            1.0, _deviation, sings_again=True,
+            0.2, _deviation, sings_again=True,
         ),
         "fidelity": Part(
             "Technique fidelity",
             "Are the voices as hoarse, bright and irregular as recordings of the same technique are?",
-            2.0, _fidelity, sings_again=True,
+            1.2, _fidelity, sings_again=True,
         ),
         "kernel": Part(
             "Kernel distance",
             "How far renderings lie from recordings, in units of how far recordings lie from each other.",
-            1.0, _kernel, sings_again=True,
+            0.4, _kernel, sings_again=True,
         ),
         "recognition": Part(
             "Technique recognised",
             "Does a classifier trained on recordings and simulations name the technique that was asked?",
-            1.5, _recognition, sings_again=True,
+            1.0, _recognition, sings_again=True,
         ),
         "steps": Part(
             "Quality per number of steps",
@@ -232,27 +233,27 @@ PARTS: Mapping[str, Part] = MappingProxyType(
         "proof": Part(
             "Latents frozen, shuffled or exchanged",
             "If the sampled latents make the sound, replacing them must take it away from the recording.",
-            2.0, _proof,
+            0.8, _proof,
         ),
         "sustained": Part(
             "Held notes",
             "Notes held for half a minute beside real held notes: do they loop, grow deaf, or stand too still?",
-            3.0, _sustained,
+            3.5, _sustained,
         ),
         "contradictions": Part(
             "Requests no throat could follow",
             "Does the sound stay decent and still move in the asked direction?",
-            1.5, _contradictions,
+            0.8, _contradictions,
         ),
         "silence": Part(
             "Silence",
             "How far under the voice the sound lies where nobody is to sing.",
-            0.5, _silence,
+            0.3, _silence,
         ),
         "sheets": Part(
             "Contact sheets",
             "Spectrograms with asked and measured lanes, for eyes.",
-            1.0, _sheets,
+            1.2, _sheets,
         ),
     }
 )  # fmt: skip

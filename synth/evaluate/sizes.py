@@ -13,7 +13,7 @@ from synth.spec.lanes import TECHNIQUES
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """recordings: held-out ones, None for all; render_s: lengths that memory is measured over; minutes: what a part
-    may take, times its own."""
+    may take, times its own, where no time is set for everything."""
 
     cost_s: float = 24.0
     render_s: tuple[float, ...] = (24.0, 120.0)
@@ -40,7 +40,7 @@ class Sizes:
     contradiction_seeds: int = 5
     sheet_lanes: tuple[str, ...] = SHEET_LANES
     sheet_techniques: tuple[str, ...] = TECHNIQUES
-    minutes: float = 1.0
+    minutes: float = 4.0
 
 
 FULL = Sizes()
@@ -48,7 +48,7 @@ QUICK = Sizes(
     cost_s=6.0, render_s=(6.0,), peer_steps=1, segments=12, pairs=5, ear_segments=5, recordings=16, pitch_seeds=1,
     drifts=(0.0,), simulated=1, notes=5, clips=3, gestures=1, step_recordings=3, step_segments=1, proof_recordings=4,
     codec_recordings=4, sustained_notes=1, sustained_lanes=("breathiness",), sustained_drifts=(0.5,),
-    contradiction_seeds=2, sheet_lanes=("roughness",), sheet_techniques=("growl",), minutes=0.1,
+    contradiction_seeds=2, sheet_lanes=("roughness",), sheet_techniques=("growl",), minutes=1.0,
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from synth.evaluate.singing import Singer
 from synth.evaluate.sizes import FULL, Sizes
 from synth.evaluate.timebox import TimeBox
 
-SING_AGAIN_MINUTES = 4.0
+SING_AGAIN_MINUTES = 1.5
 
 
 @dataclass(frozen=True, slots=True)
