@@ -40,12 +40,21 @@ def codec(wanted: Training, *, adversarial: bool | None, workers: int, as_json: 
 )
 @click.option("--codec", "codec_file", type=FILE, required=True)
 @click.option("--learn-variance", is_flag=True, help="Of backward steps, too, for drawing with fresh noise.")
+@click.option(
+    "--stages", type=click.Choice(["none", "guidance", "levels", "structure", "all"]), default="none",
+    show_default=True, help="Mechanisms that follow the training's stage; they listen with --ssl.",
+)  # fmt: skip
+@click.option("--ssl", "ear", type=click.Path(path_type=Path), help="ssl.safetensors, or a Hugging Face folder.")
 @training(40.0)
-def diffusion(wanted: Training, *, codec_file: Path, learn_variance: bool, as_json: bool) -> None:
+def diffusion(
+    wanted: Training, *, codec_file: Path, learn_variance: bool, stages: str, ear: Path | None, as_json: bool
+) -> None:
     """Train the denoiser on a codec's latents. Leaves denoiser.safetensors in the run folder."""
     from synth.engine import load_codec
     from synth.train.descent import resolve_device
     from synth.train.diffusion import BATCH_SIZE, diffusion_loop, train_diffusion
+    from synth.train.staged import load_ear
+    from synth.train.stages import stage_config
 
     device = resolve_device(wanted.device)
     loop = diffusion_loop(wanted.minutes, seed=wanted.seed, device=str(device))
@@ -53,6 +62,7 @@ def diffusion(wanted: Training, *, codec_file: Path, learn_variance: bool, as_js
     _, report = train_diffusion(
         wanted.corpus, frozen, wanted.run, loop,
         batch_size=wanted.batch or BATCH_SIZE, use_bf16=wanted.bf16, learn_variance=learn_variance,
+        stages=stage_config(stages, wanted.seed), ear=load_ear(ear, device) if ear else None,
     )  # fmt: skip
     show_report(wanted.run / "denoiser.safetensors", report, as_json=as_json)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import logging
 import math
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,11 +29,14 @@ from synth.diffusion.solvers import MAX_ANGLE
 from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.spec.audio import WINDOW_FRAMES
 from synth.spec.lanes import TECHNIQUES
+from synth.ssl.encoder import AudioEncoder
 from synth.train.conditions import draw_conditions
 from synth.train.descent import Batch, move_batch, resolve_device
 from synth.train.importance import EXPLICIT_WEIGHT, channel_weights
 from synth.train.latents import KEPT_LATENTS, LatentStore
 from synth.train.loop import LoopConfig, LoopReport, describe, generator_of, train
+from synth.train.staged import StagedLoss, staged_loss
+from synth.train.stages import StageConfig
 from synth.train.variance import BOUND_WEIGHT, SPREAD_FILE, SpreadHead, last_features, mean_bound
 
 log = logging.getLogger(__name__)
@@ -48,16 +52,10 @@ _VALIDATION_SIZE = 256
 
 
 class Stages(Protocol):
-    """What steers training by its stage (synth.train.stages)."""
+    """What draws noise levels by the training's stage (synth.train.staged)."""
 
     def sample_levels(self, generator: torch.Generator, n: int) -> Tensor:
         """Shares 0..1 of the schedule's angle, [n]."""
-        ...
-
-    def extra_loss(
-        self, step: int, predicted_clean: Tensor, target_clean: Tensor, f0_hz: Tensor, model: nn.Module
-    ) -> Tensor:
-        """Added to the loss."""
         ...
 
 
@@ -223,7 +221,7 @@ class DenoiserTask(nn.Module):
         denoiser: Denoiser,
         *,
         use_bf16: bool = True,
-        stages: Stages | None = None,
+        stages: StagedLoss | None = None,
         held_out: Batch | None = None,
         learn_variance: bool = False,
         weight: NDArray[np.float32] | None = None,
@@ -232,8 +230,8 @@ class DenoiserTask(nn.Module):
         self.denoiser = denoiser
         self.spread = SpreadHead(denoiser) if learn_variance else None
         self.use_bf16 = use_bf16
-        self._outside = (stages, held_out)  # in a tuple: no part of the state
-        self._step = 0
+        self.stages = stages
+        self._held_out = held_out
         self.weight: Tensor
         counted = even_weights(denoiser.config.latent_dim) if weight is None else weight
         self.register_buffer("weight", torch.from_numpy(counted), persistent=False)
@@ -267,21 +265,18 @@ class DenoiserTask(nn.Module):
             nats = mean_bound(self.spread(features), predicted, batch["latents"], batch["sigma"], batch["learnt"])
             loss = loss + BOUND_WEIGHT * nats
             figures["bound"] = nats.detach()
-        stages = self._outside[0]
-        if stages is not None:
-            extra = stages.extra_loss(self._step, predicted, batch["latents"], batch["f0_hz"], self.denoiser)
+        if self.stages is not None:
+            extra = self.stages(predicted, batch, self.denoiser)
             loss = loss + extra
-            figures["stages"] = extra.detach()
-        self._step += 1
+            figures |= {"stages": extra.detach(), "regime": torch.tensor(self.stages.controller.regime)}
         return loss, figures
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """The same error on excerpts that training never sees, always the same ones."""
-        held_out = self._outside[1]
-        if held_out is None:
+        if self._held_out is None:
             return {}
-        held_out = move_batch(held_out, self.weight.device)  # a full GPU may have been left
+        held_out = move_batch(self._held_out, self.weight.device)  # a full GPU may have been left
         squared, predicted, features = self._v_error(held_out)
         figures = {"validation": float((squared * self.weight * held_out["learnt"][..., None]).mean())}
         if self.spread is not None:
@@ -306,12 +301,14 @@ def train_diffusion(
     shape: DenoiserConfig | None = None,
     batch_size: int = BATCH_SIZE,
     use_bf16: bool = True,
-    stages: Stages | None = None,
+    stages: StageConfig | None = None,
+    ear: AudioEncoder | None = None,
     learn_variance: bool = False,
 ) -> tuple[Denoiser, LoopReport]:
     """Train (or go on training) a denoiser on a corpus; leaves denoiser.safetensors in `run_dir`.
 
     codec            on the device that training shall use
+    stages, ear      stage-adaptive training, and what it listens with (synth.train.stages)
     learn_variance   of backward steps as well (synth.train.variance); its head is left in spread.safetensors
     """
     corpus = Corpus.open(corpus_dir)
@@ -322,14 +319,19 @@ def train_diffusion(
     torch.manual_seed(loop.seed)
     shape = shape or DenoiserConfig(codec.config.latent_dim)
     held_out = held_out_batch(corpus, codec, statistics)
+    staged = None
+    if stages is not None:
+        scale = torch.from_numpy(statistics.mean), torch.from_numpy(statistics.std)
+        staged = staged_loss(stages, ear, codec, scale, batch_size, (MIN_ANGLE, MAX_ANGLE))
+        loop = replace(loop, batch_threads=0)  # a batch's noise levels depend on the step before it
     task = DenoiserTask(
-        Denoiser(shape), use_bf16=use_bf16, stages=stages, held_out=held_out, learn_variance=learn_variance,
+        Denoiser(shape), use_bf16=use_bf16, stages=staged, held_out=held_out, learn_variance=learn_variance,
         weight=statistics.weight,
     ).to(latents.device)  # fmt: skip
 
     def batch(rng: np.random.Generator) -> Batch:
         return make_batch(
-            latents, statistics, rng, batch_size=batch_size, frame_multiple=shape.frame_multiple, stages=stages
+            latents, statistics, rng, batch_size=batch_size, frame_multiple=shape.frame_multiple, stages=staged
         )
 
     averaged, report = train(task, batch, loop, run_dir)
@@ -337,6 +339,7 @@ def train_diffusion(
     assert isinstance(denoiser, Denoiser)
     config = {"denoiser": denoiser.config.as_dict(), "recipe": describe(loop), "steps": report.steps}
     config |= {"loss": report.loss, "regions": REGIONS} | statistics.as_dict()
+    config |= {"stages": asdict(stages)} if stages is not None else {}
     save_weights(run_dir / "denoiser.safetensors", denoiser, "denoiser", config)
     if averaged.spread is not None:
         save_weights(run_dir / SPREAD_FILE, averaged.spread, "reverse variance", {"denoiser": config["denoiser"]})

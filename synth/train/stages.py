@@ -16,7 +16,7 @@ way: a slope counts as steep, or as level, only beyond its own uncertainty. It s
   structure   once the blocks' parameters have grouped (synth.train.structure), a coupling inside the groups
 
 To use it in a trainer: draw levels with `sample_levels`, add `extra_loss` to the loss, and keep `state()` with the
-checkpoint; `settle` after the last step takes in what is still unread.
+checkpoint, as synth.train.staged does; `settle` after the last step takes in what is still unread.
 """
 
 from __future__ import annotations
@@ -83,6 +83,17 @@ class StageConfig:
             raise ValueError(f"thresholds are adaptive, random or static, not {self.thresholds!r}")
         if not 0.0 <= self.end < self.begin <= 1.0 or not 0.0 <= self.level_tilt < 1.0:
             raise ValueError("stages need 0 <= end < begin <= 1 and 0 <= level_tilt < 1")
+
+
+MECHANISMS = ("guidance", "levels", "structure")
+
+
+def stage_config(which: str, seed: int = 0) -> StageConfig | None:
+    """One mechanism by its name, "all" of them, or None for "none"."""
+    if which not in (*MECHANISMS, "all", "none"):
+        raise ValueError(f"stages are {', '.join(MECHANISMS)}, all or none, not {which!r}")
+    on = [which in (name, "all") for name in MECHANISMS]
+    return StageConfig(ssl_guidance=on[0], adaptive_levels=on[1], structure=on[2], seed=seed) if any(on) else None
 
 
 class RegimeEstimator:

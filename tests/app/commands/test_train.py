@@ -13,9 +13,14 @@ import pytest
 import torch
 
 import synth.train.ssl as ssl_training
+from synth.codec.model import Codec
+from synth.codec.weights import save_weights
+from synth.ssl.encoder import SslConfig, SslEncoder
 from synth.train.loop import LoopConfig, LoopReport, train
+from synth.train.ssl import save_encoder
 from tests.app.commands.conftest import Program
 from tests.synth.train.two_processes import TwoLayers, make_batch
+from tests.tiny_weights import TINY_CODEC
 
 
 @pytest.fixture
@@ -151,3 +156,29 @@ def test_what_is_told_reaches_the_recipe(
     assert {name: told[name] for name in expected} == expected
     assert "batches in 4 parts" in ran.out
     assert "2 steps without a finite gradient" in ran.out
+
+
+def test_stages_reach_the_denoiser_s_training(
+    stridor: Program, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    def instead(*_: object, **options: Any) -> tuple[None, LoopReport]:
+        given.append(options)
+        return None, LoopReport(1, 1.0, 1.0, 1.0)
+
+    monkeypatch.setattr("synth.train.diffusion.train_diffusion", instead)
+    torch.manual_seed(0)
+    save_weights(tmp_path / "codec.safetensors", Codec(TINY_CODEC), "codec", {"codec": TINY_CODEC.as_dict()})
+    save_encoder(tmp_path / "ssl.safetensors", SslEncoder(SslConfig(dim=16, layers=1, heads=2)), {})
+    line = ["train", "diffusion", "--corpus", str(corpus), "--run", str(tmp_path / "run"), "--device", "cpu"]
+    line += ["--codec", str(tmp_path / "codec.safetensors")]
+    for more in ([], ["--stages", "levels", "--ssl", str(tmp_path / "ssl.safetensors")]):
+        found = stridor(*line, *more)
+        assert found.status == 0, found.err
+    assert given[0]["stages"] is given[0]["ear"] is None
+    assert (given[1]["stages"].adaptive_levels, given[1]["stages"].ssl_guidance) == (True, False)
+    assert isinstance(given[1]["ear"], SslEncoder)
+    wrong = stridor(*line, "--stages", "all", "--ssl", str(tmp_path / "nowhere"))
+    assert wrong.status != 0
+    assert "nowhere" in wrong.err
