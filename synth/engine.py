@@ -28,7 +28,7 @@ from synth.codec.packed_decoder import PackedCodec, packed_codec
 from synth.codec.weights import content_hash, load_weights, read_config
 from synth.diffusion.conditioning import TimbreScale, condition_array, typical_timbre
 from synth.diffusion.first_unet import first_denoiser
-from synth.diffusion.packed import packed_denoiser
+from synth.diffusion.packed import PackedDenoiser, draw_together, packed_denoiser
 from synth.diffusion.sampler import Network, SamplingPlan, sample_window
 from synth.diffusion.solvers import never
 from synth.diffusion.unet import Denoiser, DenoiserConfig
@@ -157,6 +157,11 @@ class Engine:
         return dict(self._typical)
 
     @property
+    def cells_at_once(self) -> int:
+        """How many windows `sample_cells` had best be given."""
+        return self._network.free_batch if isinstance(self._network, PackedDenoiser) else 1
+
+    @property
     def threads(self) -> ThreadPoolExecutor | None:
         """Where `sample_cell` may run beside the caller; None where it may not."""
         if self._threads is None and self._n_threads > 1:
@@ -215,6 +220,45 @@ class Engine:
         plan     replaces what `quality` stands for
         Raises Cancelled between steps.
         """
+        return self.sample_cells(
+            [window], seed=seed, cell_indices=[cell_index], quality=quality, should_stop=should_stop, plan=plan
+        )[0]
+
+    def sample_cells(
+        self,
+        windows: Sequence[ControlFrames],
+        *,
+        seed: int,
+        cell_indices: Sequence[int],
+        quality: Quality | str,
+        should_stop: Callable[[], bool] = never,
+        plan: SamplingPlan | None = None,
+    ) -> list[Float32Array]:
+        """The latents of several cells' windows, each as `sample_cell` would draw it, to the bit.
+
+        On a processor `cells_at_once` of them take less time together than one by one. Raises Cancelled between steps.
+        """
+        chosen = plan or PLANS[Quality(quality)]
+        given = [self._given(window, seed, cell) for window, cell in zip(windows, cell_indices, strict=True)]
+
+        def draw() -> list[Float32Array]:
+            named = [
+                self.adapters.prepare(self.denoiser, condition, window.values) or (self._network, condition)
+                for window, (condition, _) in zip(windows, given, strict=True)
+            ]
+            noises = [noise for _, noise in given]
+            return draw_together(
+                named,
+                noises,
+                chosen,
+                lambda network, told, noise: sample_window(network, told, noise, chosen, should_stop),
+            )
+
+        drawn = self._with_memory(draw)
+        return [np.ascontiguousarray((one * self._std + self._mean).T.astype(np.float32)) for one in drawn]
+
+    def _given(self, window: ControlFrames, seed: int, cell_index: int) -> tuple[Float32Array, Float32Array]:
+        """Condition and initial noise of a cell's window."""
         if window.n_frames != WINDOW_FRAMES:
             raise ValueError(f"a window has {WINDOW_FRAMES} frames, not {window.n_frames}")
         timbre = typical_timbre(window.values, self._typical) if window.timbre is None else window.timbre
@@ -222,14 +266,7 @@ class Engine:
         first_frame = cell_index * CELL_FRAMES - CONTEXT_FRAMES
         noise = normal_frames(seed, Stream.LATENT, first_frame, WINDOW_FRAMES, self.latent_dim).T.copy()
         noise *= noise_temperature(window.values["presence"])[:, None]
-        chosen = plan or PLANS[Quality(quality)]
-
-        def draw() -> Float32Array:
-            network, told = self.adapters.prepare(self.denoiser, condition, window.values) or (self._network, condition)
-            return sample_window(network, told, noise, chosen, should_stop)
-
-        drawn = self._with_memory(draw)
-        return np.ascontiguousarray((drawn * self._std + self._mean).T.astype(np.float32))
+        return condition, noise
 
     def decode_cell(
         self, latents: Float32Array, pitch_note: Float32Array, *, seed: int, cell_index: int, pitch_drift: float

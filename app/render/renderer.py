@@ -22,8 +22,9 @@ from synth.errors import Cancelled, UserError
 from synth.spec import SAMPLE_RATE_HZ, Float32Array
 
 QUALITIES = ("live", "draft", "final")
-# Cells whose sampling is begun, if the engine has threads, while the most urgent one is made.
-_CELLS_AHEAD = 3
+# Cells whose sampling is begun, if the engine has threads, while the most urgent one is made: two threads draw four
+# windows at a time and find as many waiting when they are done; one cell is being decoded.
+_CELLS_AHEAD = 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +124,7 @@ class RenderJob:
         started_s = time.perf_counter()
         cell = self.todo[-1]
         try:
-            for upcoming in self.todo[: -_CELLS_AHEAD - 1 : -1]:
-                for voice in self._voices:
-                    voice.begin(upcoming)
+            self._begin()
             stems = [self._stem(index, cell, should_stop) for index in range(len(self._voices))]
             self.clip.write_mix(cell, mix_voices(stems, self._gains), self._mix_keys[cell])
         except BaseException:  # Ctrl-C too: nobody waits for what the threads are at
@@ -136,6 +135,16 @@ class RenderJob:
         self.todo.pop()
         self._tally.first_s = self._tally.first_s or self._tally.work_s
         return cell
+
+    def _begin(self) -> None:
+        """Have the engine's threads sample ahead: the cell in hand for every voice, then the next ones."""
+        ahead = self.todo[: -_CELLS_AHEAD - 1 : -1]
+        for place, cell in enumerate(ahead):
+            for voice in self._voices:
+                voice.begin(cell, is_urgent=place == 0)
+        if len(ahead) == len(self.todo):
+            for voice in self._voices:
+                voice.begin_rest()
 
     def call_off(self) -> None:
         """Let the engine's threads leave what they have begun of later cells. `step` may be called again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol
@@ -19,6 +19,7 @@ from synth.spec import ControlFrames, Float32Array
 _PATIENCE_S = 0.02
 
 ShouldStop = Callable[[], bool]
+Sampling = Future[tuple[list[Float32Array], float]]
 
 
 def never() -> bool:
@@ -31,7 +32,8 @@ class EngineLike(Protocol):
 
     device_name   may change: a GPU whose memory is full is left
     on_trouble    told (message, remedy) when that happens
-    threads       on which sample_cell may be called beside the caller, several at once; None: one call at a time
+    threads       on which sample_cells may be called beside the caller, several at once; None: one call at a time
+    cells_at_once how many windows one call of sample_cells had best be given
     """
 
     weights_hash: str
@@ -41,9 +43,18 @@ class EngineLike(Protocol):
     @property
     def threads(self) -> ThreadPoolExecutor | None: ...
 
-    def sample_cell(
-        self, window: ControlFrames, *, seed: int, cell_index: int, quality: str, should_stop: ShouldStop
-    ) -> Float32Array: ...
+    @property
+    def cells_at_once(self) -> int: ...
+
+    def sample_cells(
+        self,
+        windows: Sequence[ControlFrames],
+        *,
+        seed: int,
+        cell_indices: Sequence[int],
+        quality: str,
+        should_stop: ShouldStop,
+    ) -> list[Float32Array]: ...
 
     def decode_cell(
         self, latents: Float32Array, pitch_note: Float32Array, *, seed: int, cell_index: int, pitch_drift: float
@@ -89,7 +100,9 @@ class VoiceCells:
         self._stamp = EngineStamp(engine.weights_hash, engine.device_name, quality)
         self._window_keys: dict[int, bytes] = {}
         self._audio_keys: dict[int, bytes] = {}
-        self._ahead: dict[bytes, Future[tuple[Float32Array, float]]] = {}
+        self._ahead: dict[bytes, tuple[Sampling, int]] = {}
+        self._waiting: list[int] = []  # windows that are sampled ahead once there are enough of them
+        self._begun: set[int] = set()
         self._called_off = threading.Event()
 
     def key(self, cell: int) -> bytes:
@@ -101,24 +114,54 @@ class VoiceCells:
             self._audio_keys[cell] = found
         return found
 
-    def begin(self, cell: int) -> None:
-        """Let the engine's threads begin with what `audio(cell)` will need; without threads, do nothing."""
+    def begin(self, cell: int, *, is_urgent: bool = True) -> None:
+        """Let the engine's threads begin with what `audio(cell)` will need; without threads, do nothing.
+
+        Windows of cells that are not urgent wait until there are as many as the engine had best be given at once, or
+        for `begin_rest`.
+        """
         threads = self._engine.threads
-        if threads is None or self._cache.get(self.key(cell)) is not None:
+        if threads is None:
             return
-        for index in windows_for_cell(cell, self._n_cells):
-            key = self._window_key(index)
-            if key not in self._ahead and self._cache.get(key) is None:
-                self._ahead[key] = threads.submit(
-                    self._sample, index, self._controls.window(index), self._called_off.is_set
-                )
+        if cell not in self._begun:
+            self._begun.add(cell)
+            if self._cache.get(self.key(cell)) is None:
+                self._waiting += [index for index in windows_for_cell(cell, self._n_cells) if self._is_wanted(index)]
+        if is_urgent:
+            self._submit_apart(threads, windows_for_cell(cell, self._n_cells))
+        at_once = self._engine.cells_at_once
+        while len(self._waiting) >= at_once:
+            self._submit(threads, self._waiting[:at_once])
+
+    def begin_rest(self) -> None:
+        """No more cells will come: let the threads begin with what still waits for company."""
+        if self._engine.threads is not None:
+            self._submit_apart(self._engine.threads, self._waiting)
+
+    def _submit_apart(self, threads: ThreadPoolExecutor, cells: Sequence[int]) -> None:
+        """One by one, so that as many threads as there are make them beside each other."""
+        for cell in [cell for cell in cells if cell in self._waiting]:
+            self._submit(threads, [cell])
+
+    def _is_wanted(self, index: int) -> bool:
+        key = self._window_key(index)
+        return index not in self._waiting and key not in self._ahead and self._cache.get(key) is None
+
+    def _submit(self, threads: ThreadPoolExecutor, cells: Sequence[int]) -> None:
+        self._waiting = [cell for cell in self._waiting if cell not in cells]
+        windows = [self._controls.window(cell) for cell in cells]
+        begun = threads.submit(self._sample, cells, windows, self._called_off.is_set)
+        for place, cell in enumerate(cells):
+            self._ahead[self._window_key(cell)] = begun, place
 
     def call_off(self) -> None:
         """Let go of whatever threads have begun and nobody has asked for yet; `begin` may be called again."""
         self._called_off.set()
-        for begun in self._ahead.values():
+        for begun, _ in self._ahead.values():
             begun.cancel()
         self._ahead.clear()
+        self._begun.clear()
+        self._waiting.clear()
         self._called_off = threading.Event()
 
     def audio(self, cell: int, should_stop: ShouldStop = never) -> Float32Array:
@@ -156,9 +199,13 @@ class VoiceCells:
             return latents
         begun = self._ahead.pop(key, None)
         if begun is None:
-            latents, sample_s = self._sample(cell, self._controls.window(cell), should_stop)
+            if cell in self._waiting:
+                self._waiting.remove(cell)
+            (latents,), sample_s = self._sample([cell], [self._controls.window(cell)], should_stop)
         else:
-            latents, sample_s = _result(begun, should_stop)
+            sampling, place = begun
+            drawn, total_s = _result(sampling, should_stop)
+            latents, sample_s = drawn[place], total_s / len(drawn)
         self._tally.sample_s += sample_s
         self._tally.sampled += 1
         self._keep(key, latents)
@@ -169,20 +216,22 @@ class VoiceCells:
         if self._engine.device_name == self._stamp.device:
             self._cache.put(key, array)
 
-    def _sample(self, cell: int, window: ControlFrames, should_stop: ShouldStop) -> tuple[Float32Array, float]:
-        """Latents of one window and the seconds they took; touches nothing that changes, so threads may call it."""
+    def _sample(
+        self, cells: Sequence[int], windows: Sequence[ControlFrames], should_stop: ShouldStop
+    ) -> tuple[list[Float32Array], float]:
+        """Latents of windows and the seconds they took; touches nothing that changes, so threads may call it."""
         started_s = time.perf_counter()
-        latents = self._engine.sample_cell(
-            window,
+        drawn = self._engine.sample_cells(
+            windows,
             seed=self._seed,
-            cell_index=cell,
+            cell_indices=cells,
             quality=self._quality,
             should_stop=should_stop,
         )
-        return latents, time.perf_counter() - started_s
+        return drawn, time.perf_counter() - started_s
 
 
-def _result(begun: Future[tuple[Float32Array, float]], should_stop: ShouldStop) -> tuple[Float32Array, float]:
+def _result(begun: Sampling, should_stop: ShouldStop) -> tuple[list[Float32Array], float]:
     """Wait for a thread, asking meanwhile whether the work is still wanted. Raises Cancelled."""
     while not wait([begun], timeout=_PATIENCE_S).done:
         if should_stop():

@@ -8,23 +8,31 @@ float32.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synth.codec.blocks import ConvNeXtBlock
 from synth.codec.packed import PackedBlock, PackedFilmBlock, PackedLinear, after_norm, normalised, packed
 from synth.diffusion.conditioning import pathway_slices
-from synth.diffusion.unet import Attention, Denoiser, FilmBlock, PathwayEncoder, positions
+from synth.diffusion.sampler import Network, SamplingPlan
+from synth.diffusion.unet import Attention, Denoiser, DenoiserConfig, FilmBlock, PathwayEncoder, positions
 from synth.spec.audio import WINDOW_FRAMES
 
+Float32Array = NDArray[np.float32]
+
 _MOST_LEVELS_KEPT = 64
+# More windows in one call gain little: their weights are then in the way no longer.
+_MOST_WINDOWS = 4
 # What a denoiser consists of as it was built.
 _OURS = (Denoiser.__module__, ConvNeXtBlock.__module__)
 _LAYERS = (nn.Linear, nn.LayerNorm, nn.SiLU, nn.Sequential, nn.ModuleList)
+_free_batches: dict[tuple[DenoiserConfig, torch.dtype], int] = {}
 
 
 def played_precision() -> torch.dtype:
@@ -73,6 +81,7 @@ class PackedDenoiser:
         rows = [WINDOW_FRAMES // (config.patch * 2**level) for level in range(len(config.widths))]
         self._level_of = denoiser.embedded_levels
         self._kept: dict[tuple[float, ...], list[Tensor]] = {}
+        self._precision = precision
         self._condition = _Condition(denoiser, rows)
         n_latents = config.patch * config.latent_dim
         enter = denoiser.enter
@@ -116,11 +125,42 @@ class PackedDenoiser:
             h = self._resolutions[index].upward(self._grow[index](h, skips[index]), modulations[index])
         return self._leave(normalised(h, self._epsilon)).unflatten(-1, (self.config.patch, -1)).flatten(1, 2)
 
+    @property
+    def free_batch(self) -> int:
+        """How many windows can be drawn in one call so that each is, to the bit, what it would be alone.
+
+        Found out by trying, once a process: whether a product's rows depend on each other's number is up to oneDNN.
+        """
+        name = (self.config, self._precision)
+        if name not in _free_batches:
+            _free_batches[name] = self._tried_batch()
+        return _free_batches[name]
+
+    def _tried_batch(self) -> int:
+        generator = torch.Generator().manual_seed(0)
+        shape = (_MOST_WINDOWS, WINDOW_FRAMES)
+        x = torch.randn(*shape, self.config.latent_dim, generator=generator)
+        condition = torch.randn(*shape, self.config.condition_dim, generator=generator)
+        level = torch.ones(_MOST_WINDOWS)
+
+        def predicted(here: slice) -> Tensor:
+            return self(x[here], level[here], self.encode_condition(condition[here]))
+
+        alone = torch.cat([predicted(slice(index, index + 1)) for index in range(_MOST_WINDOWS)])
+        free = 1
+        while free < _MOST_WINDOWS and torch.equal(predicted(slice(free + 1)), alone[: free + 1]):
+            free += 1
+        return free
+
     def _levels(self, sigma: Tensor, target: Tensor) -> list[Tensor]:
         """The noise levels' part of the FiLMs at every resolution, [B, tokens or 1, blocks * 2C]."""
         if sigma.ndim == 2:
             return self._level_films(sigma, target)
         name = (*sigma.tolist(), *target.tolist())
+        if len(set(name[: len(sigma)])) == len(set(name[len(sigma) :])) == 1:
+            # One level for all: what it is must not depend on how many they are.
+            sigma, target = sigma[:1], target[:1]
+            name = (name[0], name[-1])
         kept = self._kept.get(name)
         if kept is None:
             if len(self._kept) >= _MOST_LEVELS_KEPT:
@@ -131,6 +171,29 @@ class PackedDenoiser:
     def _level_films(self, sigma: Tensor, target: Tensor) -> list[Tensor]:
         embedded = self._level_of(sigma, target)
         return [here.level_films(level) for here, level in zip(self._resolutions, embedded, strict=True)]
+
+
+def draw_together(
+    named: Sequence[tuple[Network, Float32Array]],
+    noises: Sequence[Float32Array],
+    plan: SamplingPlan,
+    draw: Callable[[Network, Float32Array, Float32Array], Float32Array],
+) -> list[Float32Array]:
+    """The latents of several windows, in as few calls of `draw` as leave each what it would be alone.
+
+    named    network and condition [T, CONDITION_DIM] of every window; noises [T, latent_dim]
+    draw     network, conditions [B, T, CONDITION_DIM] and noises [B, T, latent_dim] -> latents like the noises
+    """
+    drawn: list[Float32Array] = []
+    while len(drawn) < len(named):
+        start = end = len(drawn)
+        network = named[start][0]
+        most = network.free_batch if isinstance(network, PackedDenoiser) and not plan.guidance else 1
+        while end < min(len(named), start + most) and named[end][0] is network:
+            end += 1
+        conditions = np.stack([condition for _, condition in named[start:end]])
+        drawn += list(draw(network, conditions, np.stack(noises[start:end])))
+    return drawn
 
 
 class _Condition:

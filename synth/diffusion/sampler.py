@@ -44,26 +44,26 @@ class SamplingPlan:
 
 
 def denoise_function(model: Network, condition: Float32Array, guidance: Mapping[Pathway, float]) -> Denoise:
-    """Bind `condition` [T, CONDITION_DIM] to `model`: (x [1, T, C], sigma, level to jump to) -> clean estimate.
+    """Bind `condition` [B, T, CONDITION_DIM] to `model`: (x [B, T, C], sigma, level to jump to) -> clean estimate.
 
-    Compositional guidance (after Liu et al. 2022): clean = full + sum_p (w_p - 1) (full - without_p). All branches of
-    one window go through the network as one batch.
+    Compositional guidance (after Liu et al. 2022): clean = full + sum_p (w_p - 1) (full - without_p). All branches go
+    through the network as one batch.
     """
     pushed = [(pathway, weight) for pathway, weight in guidance.items() if weight != 1.0]
-    branches = np.stack([condition] + [without(condition, pathway) for pathway, _ in pushed])
+    branches = np.concatenate([condition] + [without(condition, pathway) for pathway, _ in pushed])
     device = model.device
     encoded = model.encode_condition(torch.from_numpy(branches).to(device))
     weights = [weight - 1.0 for _, weight in pushed]
 
     def denoise(x: Tensor, sigma: float, target: float) -> Tensor:
         shrink = 1.0 / (1.0 + sigma * sigma) ** 0.5
-        repeated = (x * shrink).expand(len(branches), -1, -1)
+        repeated = (x * shrink).repeat(1 + len(pushed), 1, 1)
         levels = torch.full((len(branches),), sigma, device=device)
         v = model(repeated, levels, encoded, torch.full_like(levels, target))
-        clean = x * shrink * shrink - sigma * shrink * v
-        guided = clean[:1]
-        for index, weight in enumerate(weights):
-            guided = guided + weight * (clean[:1] - clean[index + 1 : index + 2])
+        full, *others = (x * shrink * shrink - sigma * shrink * part for part in v.split(len(x)))
+        guided = full
+        for weight, other in zip(weights, others, strict=True):
+            guided = guided + weight * (full - other)
         return guided
 
     return denoise
@@ -73,14 +73,14 @@ def denoise_function(model: Network, condition: Float32Array, guidance: Mapping[
 def sample_window(
     model: Network, condition: Float32Array, noise: Float32Array, plan: SamplingPlan, should_stop: ShouldStop = never
 ) -> Float32Array:
-    """Draw latents for one window.
+    """Draw latents for one window, or for several of equal length.
 
-    condition   [T, CONDITION_DIM]
-    noise       [T, latent_dim], standard normal, a pure function of (seed, absolute frame)
-    Returns normalised latents [T, latent_dim]. Raises Cancelled between steps.
+    condition   [T, CONDITION_DIM] or [B, T, CONDITION_DIM]
+    noise       [T, latent_dim] or [B, T, latent_dim], standard normal, a pure function of (seed, absolute frame)
+    Returns normalised latents like `noise`. Raises Cancelled between steps.
     """
-    device = model.device
     sigmas = cosine_sigmas(plan.n_steps, bend=plan.bend)
-    denoise = denoise_function(model, condition, plan.guidance)
-    x = torch.from_numpy(noise).to(device)[None] * sigmas[0]
-    return SOLVERS[plan.solver](denoise, x, sigmas, should_stop)[0].cpu().numpy()
+    windows = condition.reshape(-1, *condition.shape[-2:])
+    denoise = denoise_function(model, windows, plan.guidance)
+    x = torch.from_numpy(noise.reshape(-1, *noise.shape[-2:])).to(model.device) * sigmas[0]
+    return SOLVERS[plan.solver](denoise, x, sigmas, should_stop).cpu().numpy().reshape(noise.shape)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,8 +25,11 @@ N_STEPS = 4
 
 
 class FakeEngine:
-    def __init__(self, *, step_s: float = 0.0, threads: ThreadPoolExecutor | None = None) -> None:
-        self.threads = threads
+    def __init__(
+        self, *, step_s: float = 0.0, threads: ThreadPoolExecutor | None = None, cells_at_once: int = 1
+    ) -> None:
+        self.threads, self.cells_at_once = threads, cells_at_once
+        self.batches: list[int] = []
         self.on_trouble: Callable[[str, str], None] = lambda _message, _remedy: None
         self.weights_hash = "fake-weights"
         self.device_name = "cpu"
@@ -34,6 +38,15 @@ class FakeEngine:
         self.sampled: list[int] = []
         self.decoded: list[int] = []
         self.windows: list[ControlFrames] = []
+
+    def sample_cells(
+        self, windows: Sequence[ControlFrames], *, cell_indices: Sequence[int], **named: Any
+    ) -> list[Float32Array]:
+        self.batches.append(len(windows))
+        return [
+            self.sample_cell(window, cell_index=cell, **named)
+            for window, cell in zip(windows, cell_indices, strict=True)
+        ]
 
     def sample_cell(
         self,

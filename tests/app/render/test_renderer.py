@@ -262,6 +262,21 @@ def test_threads_change_nothing_but_the_time(tmp_path: Path, threads: ThreadPool
     assert sorted(together.sampled) == sorted(alone.sampled) == list(range(15))
 
 
+def test_cells_sampled_together_are_those_sampled_alone(tmp_path: Path, threads: ThreadPoolExecutor) -> None:
+    passage = _passage(24.0)
+    passage = replace(passage, voices=(*passage.voices, replace(passage.voices[0], seed=77)))
+    alone, together = FakeEngine(), FakeEngine(threads=threads, cells_at_once=4)
+    first, second = _clip(tmp_path, passage), _clip(tmp_path, passage)
+    slow = Renderer(alone, CellCache()).render(RenderRequest(passage, {}), first)
+    fast = Renderer(together, CellCache()).render(RenderRequest(passage, {}), second)
+    assert np.array_equal(_mix(first), _mix(second))
+    assert fast.cells_sampled == slow.cells_sampled
+    assert sorted(together.sampled) == sorted(alone.sampled)
+    # The first cell's two windows go apart, so that it is heard soon; what is left over at the end goes apart, too.
+    assert set(together.batches) == {1, 4}
+    assert together.batches.count(1) <= 2 * (2 + 3)
+
+
 def test_a_stop_reaches_the_threads_and_the_job_can_go_on(tmp_path: Path, threads: ThreadPoolExecutor) -> None:
     passage = _passage(8.0)
     engine, clip = FakeEngine(step_s=0.02, threads=threads), _clip(tmp_path, passage)

@@ -13,7 +13,7 @@ from torch import nn
 
 from synth.codec.noise import Stream, normal_frames
 from synth.diffusion.conditioning import CONDITION_DIM
-from synth.diffusion.packed import PackedDenoiser, packed_denoiser, played_precision
+from synth.diffusion.packed import PackedDenoiser, draw_together, packed_denoiser, played_precision
 from synth.diffusion.sampler import Network, SamplingPlan, sample_window
 from synth.diffusion.unet import Denoiser, DenoiserConfig, Injection
 from synth.spec.audio import WINDOW_FRAMES
@@ -133,3 +133,59 @@ def test_the_precision_is_one_the_processor_has() -> None:
     assert played_precision() in (torch.float32, torch.bfloat16)
     if not torch.cpu._is_avx512_bf16_supported():
         assert played_precision() == torch.float32
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_windows_drawn_together_are_what_each_would_be_alone(precision: torch.dtype) -> None:
+    network, other = PackedDenoiser(denoiser(), precision), PackedDenoiser(denoiser(seed=1), precision)
+    plan = SamplingPlan(3)
+    asked = [*[network] * 6, other, *[network] * 2]
+    named = [(network, noise(100 + seed, CONDITION_DIM)) for seed, network in enumerate(asked)]
+    noises = [noise(seed, LATENT_DIM) for seed in range(len(asked))]
+    sizes = []
+
+    def draw(network: Network, conditions: np.ndarray, noises: np.ndarray) -> np.ndarray:
+        sizes.append(len(conditions))
+        return sample_window(network, conditions, noises, plan)
+
+    drawn = draw_together(named, noises, plan, draw)
+    for seed, (network, condition) in enumerate(named):
+        assert np.array_equal(drawn[seed], sample_window(network, condition, noises[seed], plan))
+    assert max(sizes) <= network.free_batch
+    assert sum(sizes) == len(asked)
+    if network.free_batch == 4:
+        assert sizes == [4, 2, 1, 2]
+
+
+def test_plain_and_guided_networks_draw_one_window_at_a_time() -> None:
+    plain = denoiser()
+    sizes = []
+
+    def draw(_network: Network, conditions: np.ndarray, noises: np.ndarray) -> np.ndarray:
+        sizes.append(len(conditions))
+        return noises
+
+    window = noise(1, CONDITION_DIM), noise(2, LATENT_DIM)
+    guided = SamplingPlan(2, guidance={Pathway.IRREGULARITY: 2.0})
+    for network, plan in ((plain, SamplingPlan(2)), (PackedDenoiser(plain), guided)):
+        draw_together([(network, window[0])] * 3, [window[1]] * 3, plan, draw)
+    assert sizes == [1] * 6
+
+
+def test_a_batch_of_guided_windows_is_the_windows_one_by_one_but_for_rounding() -> None:
+    plain, plan = denoiser(), SamplingPlan(3, guidance={Pathway.IRREGULARITY: 2.0, Pathway.TIMBRE: 0.5})
+    conditions = np.stack([noise(100 + seed, CONDITION_DIM) for seed in range(3)])
+    noises = np.stack([noise(seed, LATENT_DIM) for seed in range(3)])
+    batch = sample_window(plain, conditions, noises, plan)
+    for drawn, condition, start in zip(batch, conditions, noises, strict=True):
+        assert distance_db(drawn, sample_window(plain, condition, start, plan)) < -90.0
+
+
+def test_an_engine_gives_cells_together_as_it_gives_them_alone(tmp_path: Path) -> None:
+    engine = tiny_engine(tmp_path)
+    lanes = {lane.id: np.full(WINDOW_FRAMES, lane.default, dtype=np.float32) for lane in LANES}
+    windows = [ControlFrames(lanes | {"loudness": np.full(WINDOW_FRAMES, level, np.float32)}) for level in range(6)]
+    together = engine.sample_cells(windows, seed=1, cell_indices=range(6), quality="draft")
+    for cell, window in enumerate(windows):
+        alone = engine.sample_cell(window, seed=1, cell_index=cell, quality="draft")
+        assert np.array_equal(together[cell], alone)

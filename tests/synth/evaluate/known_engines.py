@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,16 @@ class KnownEngine:
         self.floor = 10.0 ** (floor_db / 20.0)
         self.fault = fault
         self._calls = 0
+
+    cells_at_once = 1
+
+    def sample_cells(
+        self, windows: Sequence[ControlFrames], *, cell_indices: Sequence[int], **named: Any
+    ) -> list[Float32Array]:
+        return [
+            self.sample_cell(window, cell_index=cell, **named)
+            for window, cell in zip(windows, cell_indices, strict=True)
+        ]
 
     def sample_cell(
         self,
