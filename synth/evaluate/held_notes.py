@@ -1,4 +1,4 @@
-"""Held notes: stretches of real singing whose pitch stays, and the same notes asked of the model for half a minute.
+"""Held notes: stretches of real singing in which pitch, vowel and level stay, and the same notes asked of the model.
 
 The real ones are the yardstick of everything said about sustained sound. They are short (a breath is), so whatever is
 compared is cut to excerpts of one length first; which split they come from does not matter, as nothing is fitted.
@@ -6,13 +6,16 @@ compared is cut to excerpts of one length first; which split they come from does
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synth.corpus.manifest import ClipRecord, Corpus, unit_hash
+from synth.dsp.smoothing import hann_mean
 from synth.errors import UserError
 from synth.evaluate.recordings import measured_timbre
 from synth.evaluate.singing import UNASKED, Gesture, neutral_controls
@@ -23,13 +26,16 @@ from synth.spec.lanes import lane
 
 HELD_LANES = ("pitch", "loudness", "breathiness", "roughness", "fry", "tension", "vowel_open", "vowel_front", "tract")
 _STAYS_SEMITONES = 1.6  # peak to peak: a vibrato of 80 cents either way still is one note
+# Who goes to another vowel or swells on one pitch draws more than straight lanes: peak to peak of 100 ms means.
+_STAYS = MappingProxyType({"vowel_open": 0.35, "vowel_front": 0.35, "loudness": 9.0})
+_AVERAGED_FRAMES = 21
 _TRIM_FRAMES = 10  # onset and release are no part of what is held
 _PRESENT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class HeldNote:
-    """A stretch of one real recording in which the pitch stays. audio [n_samples] at 48 kHz, whole frames."""
+    """A stretch of one recording in which pitch, vowel and level stay. audio [n_samples] at 48 kHz, whole frames."""
 
     id: str
     label: str
@@ -42,14 +48,21 @@ class HeldNote:
         return len(self.audio) / HOP_SAMPLES / FRAME_RATE_HZ
 
 
-def steady_stretch(note: NDArray[np.floating], sung: NDArray[np.bool_]) -> tuple[int, int]:
-    """The longest run of `sung` frames whose pitch [n_frames] stays within _STAYS_SEMITONES -> [first, after last)."""
+def steady_stretch(
+    note: NDArray[np.floating], sung: NDArray[np.bool_], lanes: Mapping[str, NDArray[np.floating]] | None = None
+) -> tuple[int, int]:
+    """The longest run of `sung` frames in which pitch [n_frames] stays within _STAYS_SEMITONES, and those of `lanes`
+    that are to stay within theirs -> [first, after last)."""
+    staying = [(np.asarray(note, dtype=np.float64), _STAYS_SEMITONES)]
+    for lane_id, reach in _STAYS.items() if lanes else ():
+        known = np.nan_to_num(np.asarray((lanes or {})[lane_id], dtype=np.float64))
+        staying.append((hann_mean(known, _AVERAGED_FRAMES), reach))
     best = (0, 0)
     edges = np.flatnonzero(np.diff(np.concatenate(([False], sung, [False])).astype(np.int8)))
     for begin, end in edges.reshape(-1, 2):
         start = int(begin)
         for stop in range(start + 1, int(end) + 1):
-            while np.ptp(note[start:stop]) > _STAYS_SEMITONES:
+            while any(np.ptp(values[start:stop]) > reach for values, reach in staying):
                 start += 1
             if stop - start > best[1] - best[0]:
                 best = (start, stop)
@@ -76,7 +89,7 @@ def held_notes(corpus_dir: Path, shortest_s: float) -> list[HeldNote]:
 def _held_note(corpus: Corpus, record: ClipRecord) -> HeldNote | None:
     clip = corpus.load(record)
     note = 69.0 + 12.0 * np.log2(clip.f0.f0_hz.astype(np.float64) / 440.0)
-    start, stop = steady_stretch(note, clip.f0.voiced & (clip.lanes["presence"] > _PRESENT))
+    start, stop = steady_stretch(note, clip.f0.voiced & (clip.lanes["presence"] > _PRESENT), clip.lanes)
     start, stop = start + _TRIM_FRAMES, stop - _TRIM_FRAMES
     if stop <= start:
         return None

@@ -258,7 +258,5 @@ PARTS: Mapping[str, Part] = MappingProxyType(
     }
 )  # fmt: skip
 DEFAULT_PARTS = tuple(PARTS)
-# What a voice without latents of its own (the waveform baseline) can be held to.
-BASELINE_PARTS = (
-    "pitch", "onsets", "crosstalk", "silence", "deviation", "fidelity", "kernel", "recognition", "lanes",
-)  # fmt: skip
+# What a voice without latents of its own (the waveform baseline) is held to.
+BASELINE_PARTS = ("pitch", "lanes", "deviation", "fidelity", "kernel", "recognition")

@@ -52,17 +52,20 @@ QUICK = Sizes(
 )  # fmt: skip
 
 
+_UNBOUNDED = 1e3  # times a part's own minutes
+
+
 def beside(sizes: Sizes) -> Sizes:
-    """What a baseline of some hundred times the cost is measured over: the same measures of fewer things."""
+    """What a waveform model of some hundred times the cost is measured over: the same measures of fewer things, which
+    no time box makes fewer still."""
     return replace(
         sizes,
-        segments=min(sizes.segments, 12),
+        segments=min(sizes.segments, 3),
         pairs=0,
-        recordings=min(sizes.recordings or 28, 28),
+        recordings=min(sizes.recordings or 14, 14),
         pitch_seeds=1,
         drifts=(0.0,),
         simulated=1,
-        notes=min(sizes.notes, 8),
-        clips=min(sizes.clips, 8),
-        gestures=min(sizes.gestures, 2),
+        gestures=1,
+        minutes=_UNBOUNDED,
     )

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 from synth.errors import UserError
-from synth.evaluate.statistics import CONFIDENCE, Interval, rank_correlation
+from synth.evaluate.statistics import CONFIDENCE, Interval, rank_correlation, spearman_interval
 
 Run = Mapping[str, Any]
 BASE = "static recipe"
@@ -140,17 +140,47 @@ def _both(name: str, triples: Sequence[tuple[NDArray[np.float64], ...]]) -> dict
     return {name: mean_interval(plain), f"{name}, step taken out": mean_interval(partial)}
 
 
+def discrepancy_correlations(runs: Sequence[Run]) -> dict[str, Interval]:
+    """Spearman's rho of log D itself with loss and quality: over a run, with the ranks of the step taken out, averaged
+    over runs; and over the runs' ends, each less the mean of its seed."""
+    chosen = [run for run in runs if _is_measured(run)]
+    result = {}
+    for name in ("v_loss", "log_mel_db_4", "kernel_4"):
+        partial = [_partial(_log_d_at(run), _of(run, name), _of(run, "step")) for run in chosen]
+        result[f"{name}, over a run, step taken out"] = mean_interval(partial)
+        ends = np.array([[_log_d_at(run)[-1], _of(run, name)[-1]] for run in chosen])
+        seeds = np.array([run["seed"] for run in chosen])
+        for seed in set(seeds.tolist()):
+            ends[seeds == seed] -= ends[seeds == seed].mean(0)
+        result[f"{name}, over the runs' ends"] = spearman_interval(ends[:, 0], ends[:, 1])
+    return result
+
+
+def _log_d_at(run: Run) -> NDArray[np.float64]:
+    """log D at the steps of the curve; NaN before it was first measured."""
+    steps, values = _track(run, "log_d")
+    at = np.log(_of(run, "step"))
+    return np.interp(at, np.log(steps), values) if len(steps) else np.full(len(at), np.nan)
+
+
+def _track(run: Run, column: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(steps, values) of a column from where it is measured."""
+    track = np.array(run["track"], dtype=np.float64)
+    values = track[:, run["track_columns"].index(column)]
+    return track[values != 0.0, 0], values[values != 0.0]
+
+
 def encoder_agreement(runs: Sequence[Run]) -> dict[str, Interval]:
-    """Spearman's rho over a static run between its regime by our encoder and by each other one, averaged over runs."""
+    """Spearman's rho over a static run between log D by our encoder and by each other one, the ranks of the step taken
+    out, averaged over runs."""
     static = [run for run in runs if run["arm"] == BASE]
     others = [name for name in static[0]["curve"][-1]["regimes"] if name != "ours"] if static else []
     result = {}
     for other in others:
         pairs = []
         for run in static:
-            track, columns = np.array(run["track"], dtype=np.float64), run["track_columns"]
-            ours, theirs = (track[:, columns.index(f"regime by {name}")] for name in ("ours", other))
-            pairs.append(float(rank_correlation(ours, theirs)))
+            (steps, ours), (_, theirs) = (_track(run, f"log_d by {name}") for name in ("ours", other))
+            pairs.append(_partial(ours, theirs, steps) if len(ours) == len(theirs) > 3 else math.nan)
         result[other] = mean_interval(pairs)
     return result
 
@@ -277,19 +307,27 @@ def _cell(found: Difference) -> str:
 
 
 def _correlation_table(runs: Sequence[Run]) -> list[str]:
-    lines = ["| regime against | Spearman's rho, mean over runs |", "|---|---|"]
-    return lines + [f"| {name} | {interval} |" for name, interval in regime_correlations(runs).items()]
+    lines = ["| | against | Spearman's rho |", "|---|---|---|"]
+    for what, table in (("regime", regime_correlations(runs)), ("log D", discrepancy_correlations(runs))):
+        lines += [f"| {what} | {name} | {_defined(interval)} |" for name, interval in table.items()]
+    return lines
+
+
+def _defined(interval: Interval) -> str:
+    return str(interval) if math.isfinite(interval.value) else "not defined: one side does not move"
 
 
 def _turn_tables(runs: Sequence[Run], arms: Sequence[str]) -> list[list[str]]:
     agreement = encoder_agreement(runs)
-    observers = ["| regime measured by, on the static runs | turns at step, a seed each | at the end | rho with ours |"]
-    observers.append("|---|---|---|---|")
-    last = [run["curve"][-1]["regimes"] for run in runs if run["arm"] == BASE]
+    observers = ["| D measured by, on the static runs | its regime turns at step, a seed each | regime at the end "]
+    observers[0] += "| slope at the end | rho of log D with ours, step taken out |"
+    observers.append("|---|---|---|---|---|")
+    static = [run for run in runs if run["arm"] == BASE]
     for name, steps in observer_turns(runs).items():
-        end = mean_interval([regimes[name] for regimes in last])
-        rho = str(agreement[name]) if name in agreement else "1"
-        observers.append(f"| {name} | {', '.join(_step(step) for step in steps)} | {end} | {rho} |")
+        end = mean_interval([run["curve"][-1]["regimes"][name] for run in static])
+        slope = mean_interval([run["track"][-1][run["track_columns"].index(f"slope by {name}")] for run in static])
+        rho = _defined(agreement[name]) if name in agreement else "1"
+        observers.append(f"| {name} | {', '.join(_step(step) for step in steps)} | {end} | {slope} | {rho} |")
     own = ["| arm | its regime turns at step, a seed each | structure groups |", "|---|---|---|"]
     for arm in arms:
         mine = [run for run in runs if run["arm"] == arm]

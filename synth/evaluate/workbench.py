@@ -103,7 +103,6 @@ class Workbench:
             "corpus": corpus,
             "encoders": [str(path) for path in self.encoders],
             "teacher": None if self.teacher is None else self.teacher.engine.weights_hash,
-            "baseline": None if self.baseline is None else str(self.baseline),
             "sizes": sizes,
         }
         return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:16]

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from synth.evaluate.workbench import Workbench
 
 HTML_NAME, JSON_NAME, BASELINE_FOLDER = "evaluation.html", "evaluation.json", "baseline"
-_BASELINE_SHARE = 0.3  # of the time, where a baseline is measured as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,9 @@ class _Run:
 @click.option("--segments", type=click.IntRange(min=3), help="Constant segments of each lane.  [default: 200]")
 @click.option("--recordings", type=click.IntRange(min=4), help="Held-out recordings; all when not given.")
 @click.option("--technique", type=click.Choice(["none", *TECHNIQUES]), help="Of the lanes' segments.  [default: modal]")
-@click.option("--minutes", type=click.FloatRange(min=0.5), help="For everything together; what is not reached is left.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0.5), help="For the model's parts together; what is not reached is left."
+)
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that share the work.")
 @click.option("--afresh", is_flag=True, help="Measure again what an earlier run has left in the folder.")
 @click.option("--encoder", "encoders", type=PATH, multiple=True, help="Hugging Face folder or our own encoder's file.")
@@ -100,8 +101,7 @@ def report(
         runs = [_Run(order, names, limit_s)]
     else:
         other = replace(order, is_baseline=True, teacher=None, output=output / BASELINE_FOLDER, sizes=beside(sizes))
-        share = (None, None) if limit_s is None else (limit_s * (1.0 - _BASELINE_SHARE), limit_s * _BASELINE_SHARE)
-        runs = [_Run(order, names, share[0]), _Run(other, [n for n in names if n in BASELINE_PARTS], share[1])]
+        runs = [_Run(order, names, limit_s), _Run(other, [name for name in names if name in BASELINE_PARTS])]
     _evaluate(runs, jobs=jobs, afresh=afresh, as_json=as_json)
 
 

@@ -116,6 +116,19 @@ def test_the_longest_steady_stretch_holds_its_pitch() -> None:
     assert np.ptp(pitch[start:stop]) <= 1.6
 
 
+def test_another_vowel_or_a_swell_ends_a_held_note() -> None:
+    pitch, sung = np.full(400, 60.0), np.ones(400, dtype=np.bool_)
+    still = {"vowel_open": np.full(400, 0.5), "vowel_front": np.full(400, 0.5), "loudness": np.full(400, -20.0)}
+    assert steady_stretch(pitch, sung, still) == (0, 400)
+    vowel = still | {"vowel_open": np.where(np.arange(400) < 250, 0.2, 0.9)}
+    start, stop = steady_stretch(pitch, sung, vowel)
+    assert start == 0
+    assert stop == pytest.approx(250, abs=12)
+    swell = still | {"loudness": np.linspace(-36.0, -12.0, 400)}
+    start, stop = steady_stretch(pitch, sung, swell)
+    assert stop - start == pytest.approx(400 * 9 / 24, abs=12)
+
+
 def test_excerpts_are_equal_apart_and_inside() -> None:
     audio = np.arange(10 * SAMPLE_RATE_HZ, dtype=np.float32)
     pieces = excerpts(audio, 0.8, 6)
