@@ -125,7 +125,7 @@ class Engine:
         weights_hash: str,
         device: str,
         n_threads: int | None = None,
-        adapter_folders: Sequence[Path] = (),
+        adapter_folders: Callable[[], Sequence[Path]] = tuple,
     ) -> None:
         self.device = _device(device)
         self.device_name = str(self.device)
@@ -142,9 +142,18 @@ class Engine:
         self.timbre_scale = TimbreScale(tuple(config["timbre_mean"]), tuple(config["timbre_std"]))
         self._n_threads = min(n_threads or os.cpu_count() or 1, _MOST_THREADS) if self.device.type == "cpu" else 1
         self._threads: ThreadPoolExecutor | None = None
-        self.on_trouble: Callable[[str, str], None] = _logged
-        self.adapters = AdapterRack(weights_hash, (FACTORY_FOLDER, *adapter_folders), region_map(config))
-        self.adapters.on_trouble = lambda message, remedy: self.on_trouble(message, remedy)
+        self.adapters = AdapterRack(weights_hash, lambda: (FACTORY_FOLDER, *adapter_folders()), region_map(config))
+        self.on_trouble = _logged
+
+    @property
+    def on_trouble(self) -> Callable[[str, str], None]:
+        """Told (message, remedy) of what the engine gets over by itself."""
+        return self.adapters.on_trouble
+
+    @on_trouble.setter
+    def on_trouble(self, told: Callable[[str, str], None]) -> None:
+        # Kept there alone: an engine that something of its own refers to keeps its threads until it is collected.
+        self.adapters.on_trouble = told
 
     @property
     def latent_scale(self) -> tuple[Float32Array, Float32Array]:
@@ -189,12 +198,12 @@ class Engine:
         weights_dir: Path | None = None,
         device: str = "auto",
         n_threads: int | None = None,
-        adapter_folders: Sequence[Path] = (),
+        adapter_folders: Callable[[], Sequence[Path]] = tuple,
     ) -> Engine:
         """Read the weights. UserError when they are missing, damaged or of a newer format, or the device is absent.
 
         n_threads        of the processor, all of them when None
-        adapter_folders  where the adapters that lanes name lie, beside the factory's
+        adapter_folders  says where the adapters that lanes name lie, beside the factory's
         """
         folder = weights_dir or DEFAULT_WEIGHTS_DIR
         torch.set_num_threads(1)
@@ -202,7 +211,9 @@ class Engine:
         denoiser, config = load_denoiser(folder / DENOISER_FILE)
         codec = load_codec(folder / CODEC_FILE)
         weights_hash = content_hash(folder / CODEC_FILE, folder / DENOISER_FILE)
-        return cls(codec, denoiser, config, weights_hash, device, n_threads, adapter_folders)
+        engine = cls(codec, denoiser, config, weights_hash, device, n_threads, adapter_folders)
+        engine.adapters.base_hash = content_hash(folder / DENOISER_FILE)
+        return engine
 
     def sample_cell(
         self,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+
+from tests.tiny_weights import tiny_engine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 N_THREADS = 2
@@ -49,3 +53,14 @@ def test_every_thread_computes_on_one_core_and_gives_the_same_samples(tmp_path: 
     same, n_started = done.stdout.split()
     assert same == "True"
     assert int(n_started) <= N_THREADS
+
+
+def test_an_engine_that_nobody_holds_is_gone_with_its_threads(tmp_path: Path) -> None:
+    engine = tiny_engine(tmp_path)
+    held = weakref.ref(engine)
+    gc.disable()
+    try:
+        del engine
+        assert held() is None
+    finally:
+        gc.enable()
