@@ -27,7 +27,9 @@ _ALL_DROP = 0.05
 # Nothing longer: where lanes stood still over words, the network learnt that voices under still lanes move.
 _SMOOTHING_FRAMES = (1, 1, 9, 31, 31)
 _TIMBRE_SMOOTHING_FRAMES = 7
-_NO_TIMBRE, _MEAN_TIMBRE = 0.25, 0.30  # else cepstra over time
+_NO_TIMBRE, _MEAN_TIMBRE = 0.30, 0.45  # else cepstra over time
+# In deviations of the corpus: a voice's mean is known about so well, and says nothing certain about its vowels.
+_MEAN_TIMBRE_NOISE = 0.35
 _PITCH_EVERYWHERE = 0.6
 
 
@@ -107,14 +109,26 @@ def drawn_lanes(features: Mapping[str, Tensor], generator: torch.Generator) -> T
     return lanes
 
 
-def drawn_timbre(features: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
-    """Nothing (NaN), a speaker's time-mean cepstra, or cepstra over time -> [B, T, TIMBRE_DIM]."""
+def drawn_timbre(
+    features: Mapping[str, Tensor], generator: torch.Generator, scale: TimbreScale | None = None
+) -> Tensor:
+    """Nothing (NaN), a voice's time-mean cepstra, or cepstra over time -> [B, T, TIMBRE_DIM].
+
+    The mean is that of the whole clip, "clip_mfcc" [B, cepstra], where it is known: of a short excerpt it would tell
+    the vowel, and vowel lanes would not be listened to. With `scale` it is told no more exactly than it is known.
+    """
     cepstra = features["mfcc"][..., 1 : TIMBRE_DIM + 1]
     sung = (torch.nan_to_num(features["lane.presence"]) > 0.5).float()
     n, n_frames, device = len(sung), sung.shape[1], sung.device
     choice = torch.rand(n, generator=generator, device=device)[:, None, None]
     weight = sung[..., None]
     mean = (cepstra * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)  # 0 / 0: nobody sings, not asked
+    if "clip_mfcc" in features:
+        of_clip = features["clip_mfcc"][:, None, 1 : TIMBRE_DIM + 1]
+        if scale is not None:
+            noise = torch.randn(of_clip.shape, generator=generator, device=device)
+            of_clip = of_clip + _MEAN_TIMBRE_NOISE * noise * of_clip.new_tensor(scale.std)
+        mean = torch.where(torch.isfinite(mean), of_clip, torch.nan)
     width = torch.full((n,), _TIMBRE_SMOOTHING_FRAMES, device=device)
     over_time = moving_average(cepstra, sung, width)
     timbre = torch.where(choice < _NO_TIMBRE + _MEAN_TIMBRE, mean.expand(-1, n_frames, -1), over_time)
@@ -143,5 +157,5 @@ def draw_conditions(features: Mapping[str, Tensor], scale: TimbreScale, generato
     """Random conditions for a batch of excerpts -> [B, T, CONDITION_DIM]."""
     n_frames = features["f0_hz"].shape[1]
     technique = features["technique"][:, None].expand(-1, n_frames, -1)
-    lanes, timbre = drawn_lanes(features, generator), drawn_timbre(features, generator)
+    lanes, timbre = drawn_lanes(features, generator), drawn_timbre(features, generator, scale)
     return thin_out(condition_tensor(lanes, timbre, technique, scale), generator)

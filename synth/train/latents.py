@@ -93,6 +93,7 @@ class LatentStore:
         self._length = torch.from_numpy(lengths).to(self.device)
         self._first = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths + 2 * _PAD_FRAMES)[:-1]])).to(self.device)
         self._features = {name: self._frames(name, lengths) for name in (*FEATURES, "mfcc")}
+        self._clip_mfcc = self._clip_means(lengths)
         technique = store.excerpts(np.arange(len(lengths)), np.zeros(len(lengths), np.int64), 1, np.zeros(len(lengths)))
         self._technique = torch.from_numpy(technique["technique"]).to(self.device)
         self._is_real = torch.from_numpy(technique["is_real"]).to(self.device)
@@ -125,6 +126,15 @@ class LatentStore:
         within = np.arange(int(padded.sum())) - np.repeat(first, padded) - _PAD_FRAMES
         values = self.store.frames(name, clips, within)
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
+
+    def _clip_means(self, lengths: NDArray[np.int64]) -> Tensor:
+        """Mean cepstra of every clip where somebody sings, [n_clips, cepstra]; NaN where nobody does."""
+        clip = torch.repeat_interleave(torch.from_numpy(lengths + 2 * _PAD_FRAMES).to(self.device))
+        cepstra = self._features["mfcc"]
+        sung = (torch.nan_to_num(self._features["lane.presence"]) > 0.5).float()[:, None]
+        total = cepstra.new_zeros((len(lengths), cepstra.shape[1])).index_add_(0, clip, cepstra * sung)
+        count = cepstra.new_zeros((len(lengths), 1)).index_add_(0, clip, sung)
+        return total / count  # 0 / 0 is NaN
 
     @torch.no_grad()
     def _encode_all(self, codec: Codec, gains_db: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
@@ -170,8 +180,8 @@ class LatentStore:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Latents [n, n_frames, latent_dim] and features of the same frames, a function of the generator's state.
 
-        Features: every name of FEATURES [n, n_frames], "mfcc" [n, n_frames, 17], "technique" [n, 8], "is_real" [n],
-        "inside" [n, n_frames].
+        Features: every name of FEATURES [n, n_frames], "mfcc" [n, n_frames, 17], "clip_mfcc" [n, 17], "technique"
+        [n, 8], "is_real" [n], "inside" [n, n_frames].
         """
         chance = self._chances.get((real_fraction, balance))
         if chance is None:
@@ -191,5 +201,6 @@ class LatentStore:
         features["lane.loudness"] = (features["lane.loudness"] + gain_db).clamp(_LOUDNESS.minimum, _LOUDNESS.maximum)
         features["mfcc"][..., 0] += gain_db * C0_PER_DB
         features |= {"technique": self._technique[clip], "is_real": self._is_real[clip]}
+        features["clip_mfcc"] = self._clip_mfcc[clip]
         features["inside"] = (within >= 0) & (within < length)
         return self._latents[variant[:, None], row].float(), features

@@ -85,3 +85,19 @@ def test_the_same_generator_state_draws_the_same_conditions(features) -> None:
     first, second = (draw_conditions(features, SCALE, torch.Generator().manual_seed(5)) for _ in range(2))
     assert torch.equal(first, second)
     assert torch.isfinite(first).all()
+
+
+def test_a_mean_timbre_is_that_of_the_whole_clip_and_not_too_exact(features) -> None:
+    n = len(features["mfcc"])
+    of_clip = torch.linspace(-1.0, 1.0, 17).expand(n, -1)
+    told = drawn_timbre(features | {"clip_mfcc": of_clip}, torch.Generator().manual_seed(2))
+    plain = drawn_timbre(features, torch.Generator().manual_seed(2))
+    still = torch.isfinite(plain).all(-1).all(-1) & (plain.std(1).amax(-1) < 1e-6)
+    assert still.any()
+    torch.testing.assert_close(told[still], of_clip[still, None, 1:].expand(-1, told.shape[1], -1))
+    moving = torch.isfinite(plain).all(-1).all(-1) & ~still
+    assert torch.equal(told[moving], plain[moving])
+    blurred = drawn_timbre(features | {"clip_mfcc": of_clip}, torch.Generator().manual_seed(2), SCALE)
+    off = (blurred - told)[still] / torch.tensor(SCALE.std)
+    assert 0.2 < float(off.std()) < 0.5
+    assert float(off.std(1).max()) < 1e-5  # one voice for the whole excerpt

@@ -132,6 +132,14 @@ def test_excerpts_depend_on_the_generator_alone(latents: LatentStore) -> None:
         assert torch.equal(torch.nan_to_num(values.float()), torch.nan_to_num(draws[1][1][name].float()))
 
 
+def test_the_mean_timbre_of_a_clip_is_over_where_somebody_sings(latents: LatentStore) -> None:
+    store = latents.store
+    arrays = store.excerpts(np.array([0]), np.array([0]), store.n_frames(0), np.zeros(1))
+    sung = np.nan_to_num(arrays["lane.presence"][0]) > 0.5
+    expected = arrays["mfcc"][0][sung].astype(np.float32).mean(0)
+    np.testing.assert_allclose(latents._clip_mfcc[0].numpy(), expected, atol=0.02)
+
+
 def test_context_frames_are_nearly_clean_and_not_learnt() -> None:
     sigma, learnt = draw_context(torch.Generator().manual_seed(0), torch.full((64,), 5.0), 48, 4)
     assert ((learnt == 1) == (sigma == 5.0)).all()
