@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ _README_MODEL = {
 
 @dataclass(frozen=True, slots=True)
 class PeerFigures:
-    """sample_s: what PEER_STEPS steps on PEER_S seconds take, from `timed_steps` measured ones."""
+    """sample_s: what PEER_STEPS steps on PEER_S seconds take, from `timed_steps` measured ones; processor_s: in processor
+    time, over all threads."""
 
     name: str
     n_parameters: int
@@ -47,6 +49,7 @@ class PeerFigures:
     timed_steps: int
     step_s: float
     sample_s: float
+    processor_s: float
     audio_s: float
     realtime_factor: float
 
@@ -56,11 +59,9 @@ def time_peer(timed_steps: int = 3) -> PeerFigures:
     model = _build()
     noise = torch.randn(1, _CHANNELS, PEER_SAMPLES, generator=torch.Generator().manual_seed(0))
     model.sample(noise, num_steps=1)
-    started_s = time.perf_counter()
-    model.sample(noise, num_steps=timed_steps)
-    step_s = (time.perf_counter() - started_s) / timed_steps
+    step_s, processor_step_s = _timed(lambda: model.sample(noise, num_steps=timed_steps), timed_steps)
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    return _figures("audio-diffusion-pytorch", n_parameters, step_s, timed_steps)
+    return _figures("audio-diffusion-pytorch", n_parameters, (step_s, processor_step_s), timed_steps)
 
 
 def time_waveform_baseline(timed_steps: int = 3, run_dir: Path | None = None) -> PeerFigures:
@@ -69,10 +70,9 @@ def time_waveform_baseline(timed_steps: int = 3, run_dir: Path | None = None) ->
     network = _baseline_network(run_dir)
     condition = torch.zeros(1, PEER_SAMPLES // HOP_SAMPLES, CONDITION_DIM)
     network.sample(condition, torch.Generator().manual_seed(0), 1)
-    started_s = time.perf_counter()
-    network.sample(condition, torch.Generator().manual_seed(0), timed_steps)
-    step_s = (time.perf_counter() - started_s) / timed_steps
-    return _figures("waveform baseline", network.n_parameters, step_s, timed_steps)
+    generator = torch.Generator().manual_seed(0)
+    step_s, processor_step_s = _timed(lambda: network.sample(condition, generator, timed_steps), timed_steps)
+    return _figures("waveform baseline", network.n_parameters, (step_s, processor_step_s), timed_steps)
 
 
 def _baseline_network(run_dir: Path | None) -> WaveformDiffusion:
@@ -82,7 +82,15 @@ def _baseline_network(run_dir: Path | None) -> WaveformDiffusion:
     return WaveformDiffusion(WaveformConfig()).eval().requires_grad_(False)
 
 
-def _figures(name: str, n_parameters: int, step_s: float, timed_steps: int) -> PeerFigures:
+def _timed(work: Callable[[], object], n_steps: int) -> tuple[float, float]:
+    """Seconds and processor seconds of one of the steps that `work` makes."""
+    began_s, started_s = time.process_time(), time.perf_counter()
+    work()
+    return (time.perf_counter() - started_s) / n_steps, (time.process_time() - began_s) / n_steps
+
+
+def _figures(name: str, n_parameters: int, step: tuple[float, float], timed_steps: int) -> PeerFigures:
+    step_s, processor_step_s = step
     return PeerFigures(
         name=name,
         n_parameters=n_parameters,
@@ -90,6 +98,7 @@ def _figures(name: str, n_parameters: int, step_s: float, timed_steps: int) -> P
         timed_steps=timed_steps,
         step_s=step_s,
         sample_s=step_s * PEER_STEPS,
+        processor_s=processor_step_s * PEER_STEPS,
         audio_s=PEER_S,
         realtime_factor=PEER_S / (step_s * PEER_STEPS),
     )

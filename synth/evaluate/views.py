@@ -58,16 +58,16 @@ def _cost(report: CostReport) -> list[Block]:
 def _speed(report: SpeedReport) -> list[Block]:
     rows = [
         [f"ours, {report.n_steps} steps", "", f"{report.total_s:.2f} s", f"{report.passage_s:g} s",
-         f"{report.times_realtime:.1f}x", ""]
+         f"{report.times_realtime:.1f}x", "", ""]
     ]  # fmt: skip
     for other in report.others:
         peer = other.peer
         rows.append(
-            [other.name, other.missing, "", "", "", ""]
+            [other.name, other.missing, "", "", "", "", ""]
             if peer is None
             else [
                 other.name, f"{peer.n_parameters / 1e6:.1f} M", f"{peer.sample_s:.0f} s", f"{peer.audio_s:.2f} s",
-                f"{peer.realtime_factor:.3g}x", f"{number(other.times_faster)}x",
+                f"{peer.realtime_factor:.3g}x", f"{number(other.times_faster)}x", f"{number(other.by_processor)}x",
             ]
         )  # fmt: skip
     words = (
@@ -75,7 +75,7 @@ def _speed(report: SpeedReport) -> list[Block]:
         f"times threads is {report.busy:.2f} of that (about 1 on a machine that is free). The others: "
         f"{_timed(report)} of 50 steps timed, every step does the same work."
     )
-    header = ["", "parameters", "time", "sound", "times real time", "ours is faster"]
+    header = ["", "parameters", "time", "sound", "times real time", "ours is faster", "by processor time"]
     return [Table(header, rows), Text(words)]
 
 
