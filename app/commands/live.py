@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,10 +26,21 @@ _MIDI_PATIENCE_S = 3.0
 @click.option("--midi", "midi_name", help="A MIDI input whose name contains this; else the first there is.")
 @click.option("--output", "device_id", help="An output device; see `stridor doctor`.")
 @click.option("--seconds", type=click.FloatRange(min=0.0), help="Stop by itself after so long; else Ctrl-C.")
+@click.option("--meter", "meter_s", type=click.FloatRange(min=0.1), help="Tell how it goes, every so many seconds.")
+@click.option("--gain", "gain_db", type=click.FloatRange(-60.0, 12.0), default=0.0, help="Level, dB.")
 def command(
-    preset_id: str | None, midi_name: str | None, device_id: str | None, seconds: float | None, as_json: bool
+    preset_id: str | None,
+    midi_name: str | None,
+    device_id: str | None,
+    seconds: float | None,
+    meter_s: float | None,
+    gain_db: float,
+    as_json: bool,
 ) -> None:
-    """Play a preset from a MIDI keyboard, without a window. Ctrl-C ends it."""
+    """Play a preset from a MIDI keyboard, without a window. Ctrl-C ends it.
+
+    With --meter and --json every line on stdout is the meter as one JSON object, the last one the result.
+    """
     from app.commands.instrument import make_instrument
     from app.store.presets import load_preset
 
@@ -39,10 +51,11 @@ def command(
         if device_id is not None:
             instrument.set_output_device(device_id)
         instrument.set_live_preset(preset)
+        instrument.set_live_gain(gain_db)
         chosen = choose_midi_input(instrument, midi_name)
         instrument.set_midi_input(chosen)
         sys.stderr.write(f"{preset.name} listens to {chosen}. Ctrl-C ends it.\n")
-        result = perform(instrument, seconds)
+        result = perform(instrument, seconds, meter_s=meter_s, as_json=as_json)
     finally:
         instrument.close()
     words = f"{result['notes']} notes, {result['under_runs']} under-runs"
@@ -63,20 +76,53 @@ def choose_midi_input(instrument: InstrumentLike, wanted: str | None) -> str:
     raise UserError(f"No MIDI input is called {wanted!r}.", remedy=f"There are: {', '.join(names)}.")
 
 
-def perform(instrument: InstrumentLike, seconds: float | None) -> dict[str, Any]:
+def perform(
+    instrument: InstrumentLike, seconds: float | None, *, meter_s: float | None = None, as_json: bool = False
+) -> dict[str, Any]:
     """Let the keyboard play until `seconds` are over or Ctrl-C. -> figures"""
     from app.services import MidiActivity
 
     notes = 0
+    tell_at_s = None if meter_s is None else time.monotonic() + meter_s
     end_s = None if seconds is None else time.monotonic() + seconds
     try:
         while end_s is None or time.monotonic() < end_s:
             for event in instrument.poll():
                 raise_or_tell(event)
                 notes += isinstance(event, MidiActivity) and event.kind == "note_on"
+            if tell_at_s is not None and meter_s is not None and time.monotonic() >= tell_at_s:
+                tell_at_s += meter_s
+                tell_meter(instrument, as_json=as_json)
             time.sleep(_POLL_S)
     except KeyboardInterrupt:
         pass  # the way a performance ends
     finally:
         instrument.panic()
-    return {"notes": notes, "under_runs": instrument.under_runs}
+    return {"notes": notes, "under_runs": instrument.under_runs, **meter_values(instrument)}
+
+
+def meter_values(instrument: InstrumentLike) -> dict[str, Any]:
+    """The meter for JSON: {"meter": {...}}, nothing where there is none. What is not known yet is null."""
+    meter = instrument.live_meter()
+    if meter is None:
+        return {}
+    values = {name: None if value != value else value for name, value in asdict(meter).items()}
+    return {"meter": values}
+
+
+def tell_meter(instrument: InstrumentLike, *, as_json: bool) -> None:
+    """One line of how it goes."""
+    values = meter_values(instrument).get("meter")
+    if values is None:
+        return
+    if as_json:
+        show(values, [], as_json=True)
+        return
+    p95_ms = values["latency_p95_ms"]
+    latency = "no note yet" if p95_ms is None else f"{p95_ms:.1f} ms"
+    words = (
+        f"{values['state']}: {values['voices']} voices, MIDI to sound {latency} (p95), "
+        f"{values['under_runs']} late blocks, {values['n_steps']} steps, "
+        f"onsets {values['cache_made']}/{values['cache_wanted']}, peak {values['peak_db']:.0f} dB"
+    )
+    sys.stderr.write(words + (f", limiter {values['limiter_db']:.1f} dB" if values["limiter_db"] < 0.0 else "") + "\n")

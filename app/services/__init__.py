@@ -3,6 +3,7 @@
 from app.render.report import RenderReport
 from app.services.events import (
     AudioChanged,
+    ControlLearnt,
     DeviceLost,
     DevicesChanged,
     EngineFailed,
@@ -13,6 +14,7 @@ from app.services.events import (
     ExportProgress,
     Extracted,
     ExtractFailed,
+    LivePresetChanged,
     Measured,
     MidiActivity,
     Notice,
@@ -27,6 +29,7 @@ from app.services.interface import InstrumentLike
 
 __all__ = [
     "AudioChanged",
+    "ControlLearnt",
     "DeviceLost",
     "DevicesChanged",
     "EngineFailed",
@@ -39,6 +42,7 @@ __all__ = [
     "Extracted",
     "Instrument",
     "InstrumentLike",
+    "LivePresetChanged",
     "Measured",
     "MidiActivity",
     "Notice",

@@ -25,6 +25,7 @@ from synth.spec import Float32Array
 
 __all__ = [
     "AudioChanged",
+    "ControlLearnt",
     "DeviceLost",
     "DevicesChanged",
     "EngineFailed",
@@ -35,6 +36,7 @@ __all__ = [
     "Exported",
     "ExtractFailed",
     "Extracted",
+    "LivePresetChanged",
     "Measured",
     "MidiActivity",
     "Notice",
@@ -92,6 +94,21 @@ class MidiActivity:
     value: float = 0.0  # velocity or controller 0..127; bend in semitones
 
 
+@dataclass(frozen=True, slots=True)
+class LivePresetChanged:
+    """The next live note sings this preset: it was chosen by a program change, by OSC or by us."""
+
+    preset_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlLearnt:
+    """A control (`cc1`, `nrpn12`, `mpe_pressure`...) moves this lane from now on."""
+
+    source: str
+    lane_id: str
+
+
 Event = (
     EngineReady
     | EngineFailed
@@ -110,5 +127,7 @@ Event = (
     | DeviceLost
     | DevicesChanged
     | MidiActivity
+    | LivePresetChanged
+    | ControlLearnt
     | Notice
 )

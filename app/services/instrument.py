@@ -19,6 +19,7 @@ import numpy as np
 
 from app.audio import messages as sound
 from app.audio.messages import DeviceInfo
+from app.live.stage.meter import LiveMeter
 from app.render.grid import n_samples_of
 from app.render.messages import CellsWritten, ClipReady, Export, Extract, LiveAudio, MeasuredSpan, Render, Reply
 from app.render.renderer import QUALITIES
@@ -289,6 +290,21 @@ class Instrument:
 
     def panic(self) -> None:
         self._live.panic()
+
+    def set_live_lane(self, lane_id: str, value: float | None) -> None:
+        self._live.set_lane(lane_id, value)
+
+    def set_live_gain(self, gain_db: float) -> None:
+        self._live.set_gain(gain_db)
+
+    def learn(self, lane_id: str | None) -> None:
+        self._live.learn(lane_id)
+
+    def live_meter(self) -> LiveMeter | None:
+        return self._live.meter()
+
+    def live_audio(self, n_frames: int) -> Float32Array:
+        return self._live.audio(n_frames)
 
 
 def _silence(n_samples: int) -> Float32Array:

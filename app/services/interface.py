@@ -11,6 +11,7 @@ from synth.spec import Float32Array
 
 if TYPE_CHECKING:
     from app.audio.messages import DeviceInfo
+    from app.live.stage.meter import LiveMeter
     from app.state.passage import Passage
     from app.state.preset import Preset
 
@@ -98,4 +99,24 @@ class InstrumentLike(Protocol):
 
     def panic(self) -> None:
         """Silence every live note at once."""
+        ...
+
+    def set_live_lane(self, lane_id: str, value: float | None) -> None:
+        """Move a lane of all live notes now; None gives it back to the preset."""
+        ...
+
+    def set_live_gain(self, gain_db: float) -> None:
+        """Level of what is played live, before the limiter."""
+        ...
+
+    def learn(self, lane_id: str | None) -> None:
+        """Bind the next MIDI control that moves to this lane; `ControlLearnt` follows. None calls it off."""
+        ...
+
+    def live_meter(self) -> LiveMeter | None:
+        """How live playing goes; None where this voice is played cell by cell. Cheap: call it at 60 Hz."""
+        ...
+
+    def live_audio(self, n_frames: int) -> Float32Array:
+        """The last n_frames of what is played live -> [n_frames] mono, for a scope and a spectrum."""
         ...

@@ -6,13 +6,17 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
+import numpy as np
+
 from app.live.controllers import BEND_RANGE_SEMITONES
 from app.live.player import CellRequest, LivePlayer, LiveSound, OnCell
+from app.live.stage.meter import LiveMeter
 from app.midi.inputs import InputLost, InputsChanged, MidiInputs
 from app.midi.messages import ControlChange, MidiMessage, NoteOff, NoteOn, PitchBend, Pressure
 from app.render.messages import Command, DropLive, LiveAudio, LiveCell
 from app.services.events import DevicesChanged, Event, MidiActivity, Notice
 from app.state.preset import Preset
+from synth.spec import Float32Array
 
 
 class LiveSession:
@@ -102,6 +106,23 @@ class LiveSession:
             self._asked.clear()
         if self._post is not None:
             self._post(DropLive(None))
+
+    def set_lane(self, lane_id: str, value: float | None) -> None:
+        """Cells are rendered by the preset and the controller alone."""
+
+    def set_gain(self, gain_db: float) -> None:
+        """Cells have the level they were rendered at."""
+
+    def learn(self, lane_id: str | None) -> None:
+        """The default map is the only one."""
+
+    def meter(self) -> LiveMeter | None:
+        """There is none for notes that are played cell by cell."""
+        return None
+
+    def audio(self, n_frames: int) -> Float32Array:
+        """What cells sound like goes to the mixer alone -> zeros."""
+        return np.zeros(n_frames, dtype=np.float32)
 
     def _request(self, request: CellRequest, on_cell: OnCell) -> None:
         """Called by the player, on any thread."""

@@ -22,6 +22,8 @@ from torch import Tensor
 
 from synth.codec.noise import Stream, normal_frames
 from synth.diffusion.conditioning import CONDITION_DIM
+from synth.diffusion.packed import packed_denoiser
+from synth.diffusion.sampler import Network
 from synth.diffusion.solvers import cosine_sigmas
 from synth.diffusion.unet import Denoiser
 
@@ -78,6 +80,8 @@ class StreamingSampler:
     rewind_frames     how far back `rewind` can go without shortening that
     pad_batch_to      batches are filled up to a multiple of this, so that a GPU sees few shapes and a voice's
                       latents are the same to the bit in whatever company; 1: no filling
+    packed            on a processor, draw with the denoiser packed for it (synth.diffusion.packed): the same function
+                      in less time, in the precision the processor is quick in
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class StreamingSampler:
         context_frames: int = CONTEXT_FRAMES,
         rewind_frames: int = 64,
         pad_batch_to: int = 1,
+        packed: bool = False,
     ) -> None:
         if not isinstance(denoiser, Denoiser):
             raise TypeError(f"a {type(denoiser).__name__} cannot go on from what has been heard")
@@ -97,10 +102,12 @@ class StreamingSampler:
         if context_frames % self.frame_multiple or context_frames < self.frame_multiple:
             raise ValueError(f"context must be a multiple of {self.frame_multiple} frames, not {context_frames}")
         self.latent_dim, self.context_frames = denoiser.config.latent_dim, context_frames
-        self._denoiser, self._pad = denoiser, pad_batch_to
+        self._pad = pad_batch_to
         self._keep = context_frames + rewind_frames
         self._mean, self._std = np.asarray(mean, dtype=np.float32), np.asarray(std, dtype=np.float32)
         self._device = next(denoiser.parameters()).device
+        on_processor = packed and self._device.type == "cpu"
+        self._network: Network = (packed_denoiser(denoiser) if on_processor else None) or denoiser
         self._voices = [_Voice(0, self.latent_dim) for _ in range(n_voices)]
 
     def begin(self, voice: int, seed: int) -> None:
@@ -162,7 +169,7 @@ class StreamingSampler:
         windows = [self._window(request, n_context) for request in requests]
         windows += [windows[0]] * (-len(windows) % self._pad)
         before, condition, start = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*windows))
-        return _jump(self._denoiser, before, condition, start, n_steps).cpu().numpy()[: len(requests)]
+        return _jump(self._network, before, condition, start, n_steps).cpu().numpy()[: len(requests)]
 
     def _window(self, request: BlockRequest, n_context: int) -> tuple[Float32Array, Float32Array, Float32Array]:
         """Context at its noise level, the condition of the whole window, and the unit noise of the new frames."""
@@ -179,7 +186,7 @@ class StreamingSampler:
 
 
 @torch.inference_mode()
-def _jump(model: Denoiser, before: Tensor, condition: Tensor, start: Tensor, n_steps: int) -> Tensor:
+def _jump(model: Network, before: Tensor, condition: Tensor, start: Tensor, n_steps: int) -> Tensor:
     """Euler's method over the new frames, each step told where it lands (as it was distilled).
 
     before      [B, n_context, C] at _CONTEXT_SIGMA, which it keeps

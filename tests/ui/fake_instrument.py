@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from app.audio.messages import DeviceInfo
+from app.live.stage.meter import LiveMeter
 from app.services import Event
 from app.state.passage import Passage
 from app.state.preset import Preset
@@ -25,6 +26,10 @@ class FakeInstrument:
         self.extracted: list[Path] = []
         self.cancelled = 0
         self.panics = 0
+        self.live_lanes: dict[str, float | None] = {}
+        self.live_gain_db = 0.0
+        self.learning: str | None = None
+        self.meter: LiveMeter | None = None
         self.live_preset: Preset | None = None
         self.output: str | None = "unset"
         self.midi: str | None = "unset"
@@ -89,3 +94,18 @@ class FakeInstrument:
 
     def panic(self) -> None:
         self.panics += 1
+
+    def set_live_lane(self, lane_id: str, value: float | None) -> None:
+        self.live_lanes[lane_id] = value
+
+    def set_live_gain(self, gain_db: float) -> None:
+        self.live_gain_db = gain_db
+
+    def learn(self, lane_id: str | None) -> None:
+        self.learning = lane_id
+
+    def live_meter(self) -> LiveMeter | None:
+        return self.meter
+
+    def live_audio(self, n_frames: int) -> Float32Array:
+        return np.zeros(n_frames, dtype=np.float32)

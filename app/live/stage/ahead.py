@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from app.live.stage import meter as fields
-from app.live.stage.conditions import Conditions
+from app.live.stage.conditions import Conditions, rising
 from app.live.stage.lanes import LOUDNESS, PITCH, PRESENCE
 from app.live.stage.memory import HEAD_FRAMES, N_GROUPS, N_SLOTS, StageMemory
 from app.live.stage.meter import Meter
@@ -179,7 +179,7 @@ class OnsetsAhead:
             attack_s = float(memory.group_attack_s[group])
             condition = self._conditions.onset(self._lanes(key), memory.group_timbre[group], attack_s, ONSET_FRAMES)
             self._sampler.begin(N_SLOTS + index, recipes[key].seed)
-            temperature = noise_temperature(np.clip((np.arange(ONSET_FRAMES) + 0.5) * 0.01 / max(attack_s, 1e-3), 0, 1))
+            temperature = noise_temperature(rising(attack_s, ONSET_FRAMES))
             requests.append(BlockRequest(N_SLOTS + index, condition, temperature))
         blocks = self._sampler.draw(requests, self._n_steps)
         drawn: dict[Key, Onset] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,14 @@ from synth.spec.audio import FRAME_RATE_HZ
 from synth.spec.controls import Float32Array
 from synth.spec.lanes import LANE_IDS
 
+_SHORTEST_S: Final = 1e-3
+
+
+def rising(attack_s: float, n_frames: int) -> Float32Array:
+    """Presence in the frames of a note that begins -> [n_frames]."""
+    centres_s = (np.arange(n_frames) + 0.5) / FRAME_RATE_HZ
+    return np.clip(centres_s / max(attack_s, _SHORTEST_S), 0.0, 1.0).astype(np.float32)
+
 
 class Conditions:
     """Makes conditions by the weights' scales."""
@@ -19,16 +28,15 @@ class Conditions:
     def __init__(self, scale: TimbreScale, typical: Mapping[str, Float32Array]) -> None:
         self._scale, self._typical = scale, typical
 
-    def held(self, lanes: Float32Array, timbre: Float32Array, n_frames: int) -> Float32Array:
-        """`lanes` [n_lanes] for n_frames -> [n_frames, CONDITION_DIM]; timbre NaN: the technique's own."""
-        return self._told(np.repeat(lanes[:, None], n_frames, axis=1), timbre)
+    def held(self, lanes: Float32Array, timbre: Float32Array, presence: Float32Array) -> Float32Array:
+        """`lanes` [n_lanes], with `presence` [n_frames] -> [n_frames, CONDITION_DIM]; timbre NaN: the technique's."""
+        rows = np.repeat(lanes[:, None], len(presence), axis=1)
+        rows[PRESENCE] = presence
+        return self._told(rows, timbre)
 
     def onset(self, lanes: Float32Array, timbre: Float32Array, attack_s: float, n_frames: int) -> Float32Array:
         """The same, with presence rising from 0 as a note begins."""
-        rows = np.repeat(lanes[:, None], n_frames, axis=1)
-        centres_s = (np.arange(n_frames) + 0.5) / FRAME_RATE_HZ
-        rows[PRESENCE] = np.clip(centres_s / max(attack_s, 1e-3), 0.0, 1.0)
-        return self._told(rows, timbre)
+        return self.held(lanes, timbre, rising(attack_s, n_frames))
 
     def _told(self, rows: Float32Array, timbre: Float32Array) -> Float32Array:
         values = {lane_id: rows[index] for index, lane_id in enumerate(LANE_IDS)}

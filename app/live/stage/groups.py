@@ -31,11 +31,13 @@ class Singer:
 
     resting   [n_lanes] see app.live.stage.lanes.resting_lanes
     timbre    [TIMBRE_DIM]; NaN: the technique's own
+    gain      of the finished voice, linear
     """
 
     preset: Preset
     resting: Float32Array
     timbre: Float32Array
+    gain: float = 1.0
 
 
 def timbre_row(preset: Preset) -> Float32Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -199,7 +200,9 @@ class StageInstrument:
 
     def _new_performance(self) -> Performance:
         ids = [singer.preset.id for singer in self._singers]
-        return Performance(self._profile, self._singers[self._chosen].preset, preset_ids=ids)
+        preset = self._singers[self._chosen].preset
+        profile = self._profile if preset.playing is None else replace(self._profile, playing=preset.playing)
+        return Performance(profile, preset, preset_ids=ids)
 
     def _tell_played(self) -> None:
         told, self._told = self._told, []
@@ -211,4 +214,4 @@ class StageInstrument:
 
 
 def _singer(preset: Preset) -> Singer:
-    return Singer(preset, resting_lanes(preset), timbre_row(preset))
+    return Singer(preset, resting_lanes(preset), timbre_row(preset), 10.0 ** (preset.level_db / 20.0))

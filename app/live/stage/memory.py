@@ -49,6 +49,7 @@ def _layout(n_onsets: int) -> Layout:
         "position": ((N_SLOTS,), np.int64),
         "moved": ((N_SLOTS,), np.int64),
         "attack_s": ((N_SLOTS,), np.float64),
+        "fall_per_frame": ((N_SLOTS,), np.float64),
         "lanes": ((N_SLOTS, lanes), np.float32),
         "timbre": ((N_SLOTS, TIMBRE_DIM), np.float32),
         # What onsets are made ahead for: performer
@@ -75,6 +76,7 @@ class StageMemory:
     entry             [N_SLOTS] the onset a voice began with, or MISS; with the version it had
     position          [N_SLOTS] samples of the voice that are in the stream
     moved             [N_SLOTS] grows when a lane has moved further than is worth waiting for
+    fall_per_frame    [N_SLOTS] how fast presence falls, once a note has been let go
     lanes             [N_SLOTS, n_lanes] in the order of LANE_IDS, in their units
     timbre            [N_SLOTS, TIMBRE_DIM]; NaN = the technique's
     group_*           sets of lanes that onsets are wanted for; version 0 = none, rank 0 comes first
@@ -95,6 +97,7 @@ class StageMemory:
         self.position: IntArray = arrays["position"]
         self.moved: IntArray = arrays["moved"]
         self.attack_s: NDArray[np.float64] = arrays["attack_s"]
+        self.fall_per_frame: NDArray[np.float64] = arrays["fall_per_frame"]
         self.lanes: Float32Array = arrays["lanes"]
         self.timbre: Float32Array = arrays["timbre"]
         self.group_version: IntArray = arrays["group_version"]

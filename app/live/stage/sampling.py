@@ -24,7 +24,7 @@ import numpy as np
 
 from app.live.stage import meter as fields
 from app.live.stage.ahead import AT_ONCE, OnsetsAhead
-from app.live.stage.conditions import Conditions
+from app.live.stage.conditions import Conditions, rising
 from app.live.stage.lanes import PITCH, PRESENCE
 from app.live.stage.memory import MISS, N_SLOTS, StageMemory, onsets_within
 from app.live.stage.messages import SamplerFailed, SamplerReady, StageSettings
@@ -34,7 +34,7 @@ from app.render.cache import CellCache
 from app.report import fault_of, set_up_logging
 from synth.engine import Engine, noise_temperature
 from synth.errors import UserError
-from synth.spec.audio import SAMPLE_RATE_HZ
+from synth.spec.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
 from synth.streaming.frames import Continuation, StreamingFrames
 from synth.streaming.onsets import OnsetCache
 from synth.streaming.sampler import BlockRequest, StreamingSampler
@@ -107,7 +107,7 @@ class LiveSampler:
         """Raises TypeError for a denoiser that cannot go on from what has been heard."""
         self._memory, self._meter = memory, Meter.attach(settings.meter)
         mean, std = engine.latent_scale
-        self._sampler = StreamingSampler(engine.denoiser, mean, std, N_SLOTS + AT_ONCE)
+        self._sampler = StreamingSampler(engine.denoiser, mean, std, N_SLOTS + AT_ONCE, packed=True)
         self._frames = StreamingFrames(
             engine.codec, N_SLOTS, are_pulses_causal=True, buffer=memory.buffer, offset=memory.frames_offset
         )
@@ -180,8 +180,7 @@ class LiveSampler:
         self._sampler.begin(slot, seed)
         timbre, attack_s = memory.timbre[slot], float(memory.attack_s[slot])
         condition = self._conditions.onset(memory.lanes[slot], timbre, attack_s, FIRST_FRAMES)
-        presence = np.clip((np.arange(FIRST_FRAMES) + 0.5) * 0.01 / max(attack_s, 1e-3), 0.0, 1.0)
-        request = BlockRequest(slot, condition, noise_temperature(presence))
+        request = BlockRequest(slot, condition, noise_temperature(rising(attack_s, FIRST_FRAMES)))
         self._frames.push(slot, self._sampler.draw([request], 1)[0], None)  # one jump: somebody waits
         one = np.array([slot])
         self._frames.prepare(one, np.array([_AT_ONCE]), _AT_ONCE)
@@ -228,9 +227,12 @@ class LiveSampler:
         return True
 
     def _request(self, voice: int) -> BlockRequest:
-        lanes = self._memory.lanes[voice]
-        condition = self._conditions.held(lanes, self._memory.timbre[voice], BLOCK_FRAMES)
-        presence = np.full(BLOCK_FRAMES, lanes[PRESENCE], dtype=np.float32)
+        memory = self._memory
+        lanes = memory.lanes[voice]
+        # A note that has been let go falls as its release says; everything else stays as it is now.
+        ahead = self._sampler.drawn(voice) + np.arange(BLOCK_FRAMES) - memory.position[voice] / HOP_SAMPLES
+        presence = np.clip(lanes[PRESENCE] - memory.fall_per_frame[voice] * ahead, 0.0, 1.0).astype(np.float32)
+        condition = self._conditions.held(lanes, memory.timbre[voice], presence)
         return BlockRequest(voice, condition, noise_temperature(presence))
 
     def _go_back(self, voice: int) -> None:

@@ -109,6 +109,7 @@ class Voices:
         memory.attack_s[slot] = singer.preset.attack_s
         memory.entry[slot], memory.entry_version[slot] = entry, version
         memory.position[slot] = memory.moved[slot] = 0
+        memory.fall_per_frame[slot] = 0.0
         self._sounder.start(slot, delay_samples=delay, start_cycle=START_CYCLE)
         self._sounder.late_frames[slot] = 0
         voice = SoundingVoice(
@@ -125,6 +126,8 @@ class Voices:
         voice = self._by_number.get(number)
         if voice is not None and voice.released_s is None:
             voice.released_s = t_s
+            self._memory.fall_per_frame[voice.slot] = HOP_SAMPLES / (_release_s(voice) * SAMPLE_RATE_HZ)
+            self._memory.moved[voice.slot] += 1
             fade_s = voice.singer.preset.release_s + _TAIL_S
             self._sounder.stop(voice.slot, after_samples=after, fade_samples=round(fade_s * SAMPLE_RATE_HZ))
 
@@ -175,7 +178,9 @@ class Voices:
             np.exp2(note, out=note)
             np.multiply(note, _A4_HZ, out=hz[voice.slot])
         self._sounder.process(hz, audio)
-        np.add(out, audio.sum(axis=0), out=out)
+        for voice in voices:
+            np.multiply(audio[voice.slot], voice.singer.gain, out=note)
+            np.add(out, note, out=out)
         for voice in voices:
             self._look_after(voice, n_samples, begun)
         return begun
@@ -192,7 +197,7 @@ class Voices:
             memory.lanes[slot] = row
             apart = np.abs(row - voice.told)
             apart /= SPANS
-            apart[PITCH] = 0.0
+            apart[[PITCH, PRESENCE]] = 0.0
             if apart.max() > _WORTH_REDRAWING:
                 np.copyto(voice.told, row)
                 memory.moved[slot] += 1
@@ -257,8 +262,12 @@ class Voices:
 def _presence(voice: SoundingVoice, t_s: float) -> float:
     if voice.released_s is None:
         return 1.0
-    release_s = max(voice.singer.preset.release_s, 1.0 / (SAMPLE_RATE_HZ / HOP_SAMPLES))
-    return min(max(1.0 - (t_s - voice.released_s) / release_s, 0.0), 1.0)
+    return min(max(1.0 - (t_s - voice.released_s) / _release_s(voice), 0.0), 1.0)
+
+
+def _release_s(voice: SoundingVoice) -> float:
+    """How long presence falls: a frame at least."""
+    return max(voice.singer.preset.release_s, HOP_SAMPLES / SAMPLE_RATE_HZ)
 
 
 def _hz_of(note: float) -> float:

@@ -64,6 +64,9 @@ class ScriptedInstrument:
     def panic(self) -> None:
         self.panics += 1
 
+    def live_meter(self) -> None:
+        return None
+
 
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

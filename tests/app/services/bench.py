@@ -8,13 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 import psutil
 
 from app.audio.messages import DeviceInfo, SoundEvent
+from app.live.stage.meter import LiveMeter
 from app.render.messages import Command, LiveAudio
 from app.render.worker import WorkerSettings
 from app.services import Event, Instrument
 from app.state.preset import Preset
+from synth.spec import Float32Array
 from tests.app.render.fake_engine import extract_loudest, load_fake_engine, load_fake_preset
 
 PATIENCE_S = 40.0
@@ -85,6 +88,14 @@ class FakeLive:
     def note_off(self, note: float) -> None: ...
     def set_preset(self, preset: Preset) -> None: ...
     def panic(self) -> None: ...
+    def set_lane(self, lane_id: str, value: float | None) -> None: ...
+    def set_gain(self, gain_db: float) -> None: ...
+    def learn(self, lane_id: str | None) -> None: ...
+    def meter(self) -> LiveMeter | None:
+        return None
+
+    def audio(self, n_frames: int) -> Float32Array:
+        return np.zeros(n_frames, dtype=np.float32)
 
 
 class Bench:

@@ -1,0 +1,277 @@
+"""Notes by hand, through the live engine: MIDI inputs and on-screen keys, presets, controller profiles, the meter."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Final, Protocol
+
+from app.live.performance.gestures import KEYBOARD, KeyLifted, KeyPressed, LaneMoved, PanicAsked
+from app.live.stage import meter as fields
+from app.live.stage.host import LiveEngine, StageOptions
+from app.live.stage.messages import (
+    ControllerGone,
+    Learn,
+    Learnt,
+    Played,
+    PresetChosen,
+    SamplerFailed,
+    StageNotice,
+    UsePreset,
+)
+from app.live.stage.meter import UNLIMITED_VOICES, LiveMeter, percentiles_ms
+from app.midi.inputs import InputLost, InputsChanged, MidiInputs
+from app.midi.messages import MidiMessage
+from app.render.messages import Command, LiveAudio
+from app.services.events import ControlLearnt, DevicesChanged, Event, LivePresetChanged, MidiActivity, Notice
+from app.services.live import activity_of
+from app.state.controller_profile import ControllerProfile, default_profile
+from app.state.preset import Preset
+from app.store.controller_profiles import load_profile, save_profile
+from synth.errors import UserError
+from synth.spec import Float32Array
+
+_KEYS_PER_NOTE: Final = 100  # on-screen keys may be fractional: every hundredth of a semitone is a key
+_SILENT_DB: Final = -100.0
+_NO_LOSS: Final = 0.9995
+
+
+class StreamSound(Protocol):
+    """What is needed of app.audio.client.SoundClient."""
+
+    @property
+    def shared_name(self) -> str: ...
+    @property
+    def live_losses(self) -> tuple[int, int]: ...
+    @property
+    def block_frames(self) -> int: ...
+    @property
+    def under_runs(self) -> int: ...
+    def live_frames(self) -> tuple[int, int]: ...
+    def live_audio(self, start: int, n_frames: int) -> Float32Array: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """Presets that program changes choose from, in their order."""
+
+    presets: tuple[Preset, ...]
+
+
+OnPlayed = Callable[[Played], None]
+
+
+class StageSession:
+    """Fulfils `LiveLike`. Main thread, but for MIDI messages shown, which arrive on the receiver's."""
+
+    def __init__(self, sound: StreamSound, options: StageOptions, bank: Sequence[Preset] = ()) -> None:
+        self._sound = sound
+        self.engine = LiveEngine(sound.shared_name, options)
+        self._bank = tuple(bank)
+        self._inputs = MidiInputs(self._on_midi, ring_name=self.engine.midi.name)
+        self._activity: SimpleQueue[MidiActivity] = SimpleQueue()
+        self._profile = default_profile("any controller")
+        self._is_open = False
+        self._failure = ""
+        self._listeners: list[OnPlayed] = []
+        self._events: list[Event] = []
+
+    # ---- life
+
+    def start(self, post: Callable[[Command], None]) -> None:
+        """`post` is not needed: the live engine has a sampler of its own."""
+        del post
+        self._is_open = True
+        if self._bank:
+            self.engine.use_bank(self._bank)
+        self.engine.start()
+        self._inputs.start()
+
+    def close(self) -> None:
+        """Silence what sounds, end the engine, let go of the inputs."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        self.panic()
+        self._inputs.close()
+        self.engine.close()
+
+    def poll(self) -> list[Event]:
+        """What inputs and engine did."""
+        events, self._events = self._events, []
+        for news in self._inputs.poll():
+            if isinstance(news, InputsChanged):
+                events.append(DevicesChanged())
+            elif isinstance(news, InputLost):
+                self.engine.play(ControllerGone())
+                events.append(Notice(f"The MIDI input {news.name} has gone.", "It is used again once it is back."))
+        for said in self.engine.poll():
+            events += self._understood(said)
+        try:
+            while True:
+                events.append(self._activity.get_nowait())
+        except Empty:
+            return events
+
+    def _understood(self, said: object) -> list[Event]:
+        match said:
+            case StageNotice(message, remedy):
+                return [Notice(message, remedy)]
+            case SamplerFailed(message, remedy):
+                self._failure = message
+                return [Notice(f"This voice cannot be played live: {message}", remedy)]
+            case PresetChosen(preset_id):
+                return [LivePresetChanged(preset_id)]
+            case Learnt(binding):
+                return self._bind(self._profile.with_binding(binding), binding.source, binding.lane)
+            case Played():
+                for listener in self._listeners:
+                    listener(said)
+                return []
+            case _:
+                return []
+
+    def hear(self, audio: LiveAudio) -> None:
+        """Nothing was asked of the render sampler."""
+
+    def forget(self) -> None:
+        """The render sampler's death does not touch what is played live."""
+
+    # ---- inputs
+
+    def midi_inputs(self) -> list[str]:
+        return self._inputs.names()
+
+    def set_midi_input(self, name: str | None) -> None:
+        """Listen to this input by its own profile."""
+        self.engine.play(ControllerGone())
+        if name is not None:
+            loaded = load_profile(name)
+            self._profile = loaded.profile
+            if loaded.fault is not None:
+                self._events.append(Notice(loaded.fault.message, loaded.fault.remedy))
+            self.engine.use_profile(loaded.profile)
+        self._inputs.open(name)
+
+    @property
+    def profile(self) -> ControllerProfile:
+        """The profile in force."""
+        return self._profile
+
+    def set_profile(self, profile: ControllerProfile) -> None:
+        """Use this profile, and keep it for its controller. Raises UserError where it cannot be kept."""
+        self._profile = profile
+        self.engine.use_profile(profile)
+        save_profile(profile)
+
+    def learn(self, lane_id: str | None) -> None:
+        """Bind the next control that moves to this lane; `ControlLearnt` follows. None calls it off."""
+        self.engine.play(Learn(lane_id))
+
+    def _bind(self, profile: ControllerProfile, source: str, lane_id: str) -> list[Event]:
+        try:
+            self.set_profile(profile)
+        except UserError as fault:
+            return [ControlLearnt(source, lane_id), Notice(fault.message, fault.remedy)]
+        return [ControlLearnt(source, lane_id)]
+
+    def _on_midi(self, message: MidiMessage) -> None:
+        """On the MIDI receiver's thread; the performer has it already."""
+        self._activity.put(activity_of(message))
+
+    # ---- playing
+
+    def note_on(self, note: float, velocity: int) -> None:
+        key = round(note * _KEYS_PER_NOTE)
+        self.engine.play(KeyPressed(time.monotonic(), KEYBOARD, key, note, float(velocity)))
+
+    def note_off(self, note: float) -> None:
+        self.engine.play(KeyLifted(time.monotonic(), KEYBOARD, round(note * _KEYS_PER_NOTE)))
+
+    def set_lane(self, lane_id: str, value: float | None) -> None:
+        """A lane of all notes, now; None gives it back to the preset."""
+        self.engine.play(LaneMoved(time.monotonic(), lane_id, value))
+
+    def set_preset(self, preset: Preset) -> None:
+        self.engine.play(UsePreset(preset))
+
+    def panic(self) -> None:
+        """Silence every live note at once."""
+        self.engine.play(PanicAsked(time.monotonic()))
+
+    def set_gain(self, gain_db: float) -> None:
+        """Level of the live stream, before the limiter."""
+        self.engine.meter.floats[fields.GAIN] = 10.0 ** (gain_db / 20.0)
+
+    def listen(self, listener: OnPlayed) -> None:
+        """Hear what is played, from poll(), from now on."""
+        self._listeners.append(listener)
+
+    # ---- how it goes
+
+    def audio(self, n_frames: int) -> Float32Array:
+        """The last n_frames of the live stream that have been asked for -> [n_frames], for a scope."""
+        read, written = self._sound.live_frames()
+        return self._sound.live_audio(max(min(read, written) - n_frames, 0), n_frames)
+
+    def meter(self) -> LiveMeter:
+        """How playing goes."""
+        return read_meter(self.engine, self._sound, failure=self._failure)
+
+
+def read_meter(engine: LiveEngine, sound: StreamSound, *, failure: str = "") -> LiveMeter:
+    """The meter's fields as one value."""
+    ints, floats = engine.meter.ints, engine.meter.floats
+    p50_ms, p95_ms, p99_ms = percentiles_ms(engine.meter)
+    under_runs, zero_frames = sound.live_losses
+    most = int(ints[fields.MAX_VOICES])
+    gain, peak = float(floats[fields.LIMITER_GAIN]), float(floats[fields.PEAK])
+    return LiveMeter(
+        state=_state(engine, failure),
+        latency_p50_ms=p50_ms,
+        latency_p95_ms=p95_ms,
+        latency_p99_ms=p99_ms,
+        engine_latency_ms=1000.0 * float(floats[fields.LATENCY_S]),
+        under_runs=under_runs,
+        zero_frames=zero_frames,
+        device_under_runs=sound.under_runs,
+        block_frames=sound.block_frames,
+        voices=int(ints[fields.VOICES]),
+        max_voices=None if most >= UNLIMITED_VOICES else most,
+        notes=int(ints[fields.N_NOTES]),
+        lost_notes=int(ints[fields.N_LOST]),
+        stolen_voices=int(ints[fields.STOLEN]),
+        n_steps=int(ints[fields.N_STEPS]),
+        draw_ms=float(floats[fields.DRAW_MS]),
+        frames_ms=float(floats[fields.FRAMES_MS]),
+        block_ms=float(floats[fields.BLOCK_MS]),
+        sampler_load=float(floats[fields.SAMPLER_LOAD]),
+        performer_load=float(floats[fields.PERFORMER_LOAD]),
+        late_frames=int(ints[fields.LATE_FRAMES]),
+        redrawn=int(ints[fields.REDRAWN]),
+        cache_made=int(ints[fields.CACHE_MADE]),
+        cache_wanted=int(ints[fields.CACHE_WANTED]),
+        cache_bytes=int(ints[fields.CACHE_BYTES]),
+        cache_hits=int(ints[fields.HITS]),
+        cache_misses=int(ints[fields.MISSES]),
+        peak_db=_db(peak),
+        limiter_db=0.0 if gain > _NO_LOSS else _db(gain),
+        limited_blocks=int(ints[fields.LIMITED_BLOCKS]),
+        tempo_bpm=float(floats[fields.TEMPO_BPM]),
+        events=int(ints[fields.N_EVENTS]),
+    )
+
+
+def _state(engine: LiveEngine, failure: str) -> str:
+    if failure:
+        return "off"
+    if engine.is_performing and engine.is_sampling:
+        return "playing"
+    return "no sampler" if int(engine.meter.ints[fields.SAMPLER_EPOCH]) else "starting"
+
+
+def _db(linear: float) -> float:
+    return max(20.0 * math.log10(linear), _SILENT_DB) if linear > 0.0 else _SILENT_DB
