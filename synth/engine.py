@@ -209,7 +209,7 @@ class Engine:
         torch.set_num_threads(1)
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
         # Nothing here reads what was not written: filling all new memory first would cost a twentieth of the time.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
         denoiser, config = load_denoiser(folder / DENOISER_FILE)
         codec = load_codec(folder / CODEC_FILE)
         weights_hash = content_hash(folder / CODEC_FILE, folder / DENOISER_FILE)
