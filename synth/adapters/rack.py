@@ -46,18 +46,18 @@ def adapter_strengths(values: Mapping[str, Float32Array]) -> dict[str, dict[str,
 class AdapterRack:
     """Adapters of one base, in the order in which they came.
 
-    folders    where files called <id>.safetensors are looked for when a lane names an adapter that is not loaded
-    base_hash  the engine's weights_hash: adapters of another base are played where they fit, with a warning
+    base_hash  of the denoiser's file: adapters of another base are played where they fit, with a warning
+    folders    says where files called <id>.safetensors are looked for when a lane names an adapter that is not loaded
     Any thread may call any method.
     """
 
     def __init__(
         self,
         base_hash: str,
-        folders: Sequence[Path] = (FACTORY_FOLDER,),
+        folders: Callable[[], Sequence[Path]] = lambda: (FACTORY_FOLDER,),
         mapped: Mapping[str, Sequence[str]] = DEFAULT_MAP,
     ) -> None:
-        self.base_hash, self.folders, self.mapped = base_hash, tuple(folders), mapped
+        self.base_hash, self.folders, self.mapped = base_hash, folders, mapped
         self._lock = threading.Lock()
         self._adapters: tuple[Adapter, ...] = ()
         self._adapted: tuple[Denoiser, str, AdaptedDenoiser] | None = None
@@ -134,7 +134,7 @@ class AdapterRack:
         return network
 
     def _found(self, adapter_id: str) -> Adapter:
-        for folder in self.folders:
+        for folder in self.folders():
             path = folder / f"{adapter_id}{SUFFIX}"
             if path.is_file():
                 adapter = read_adapter(path)

@@ -37,7 +37,7 @@ def drawn(engine: Engine, lanes: Mapping[str, float | Float32Array]) -> Float32A
 
 def installed(engine: Engine, folder: Path, method: str = "lora", name: str = "hers") -> str:
     """The id of an adapter that lies in `folder`, made for the engine's voice."""
-    described = info(method, base_hash=engine.weights_hash, name=name)
+    described = info(method, base_hash=engine.adapters.base_hash, name=name)
     adapter = save_adapter(folder / "new", described, random_layers(method))
     (folder / "new").rename(folder / f"{adapter.id}.safetensors")
     return adapter.id
@@ -45,7 +45,7 @@ def installed(engine: Engine, folder: Path, method: str = "lora", name: str = "h
 
 @pytest.mark.parametrize("method", ["lora", "sara"])
 def test_a_lane_finds_its_adapter_and_moves_the_voice(method: str, weights: Path, tmp_path: Path) -> None:
-    engine = Engine.load(weights, "cpu", 1, adapter_folders=[tmp_path])
+    engine = Engine.load(weights, "cpu", 1, adapter_folders=lambda: [tmp_path])
     name = f"adapter.{installed(engine, tmp_path, method)}"
     base = drawn(engine, {})
     np.testing.assert_array_equal(drawn(engine, {f"{name}.late": 0.0}), base)
@@ -76,7 +76,7 @@ def test_an_adapter_that_is_nowhere_is_told(weights: Path) -> None:
 
 
 def test_a_file_under_another_s_name_is_refused(weights: Path, tmp_path: Path) -> None:
-    engine = Engine.load(weights, "cpu", 1, adapter_folders=[tmp_path])
+    engine = Engine.load(weights, "cpu", 1, adapter_folders=lambda: [tmp_path])
     known = installed(engine, tmp_path)
     (tmp_path / f"{known}.safetensors").rename(tmp_path / "0123456789abcdef.safetensors")
     with pytest.raises(UserError, match="holds another adapter"):
@@ -97,7 +97,7 @@ def test_another_base_is_told_and_still_sings(weights: Path, tmp_path: Path) -> 
 
 
 def test_loading_leaves_what_sings_alone(weights: Path, tmp_path: Path) -> None:
-    engine = Engine.load(weights, "cpu", 1, adapter_folders=[tmp_path])
+    engine = Engine.load(weights, "cpu", 1, adapter_folders=lambda: [tmp_path])
     first = installed(engine, tmp_path)
     sounding = engine.adapters.adapted(engine.denoiser, [first])
     before = drawn(engine, {f"adapter.{first}.middle": 0.8})
