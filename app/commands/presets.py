@@ -1,4 +1,4 @@
-"""`stridor presets list|show`."""
+"""`stridor presets`: the voices to sing with, packs of them, and who may be trusted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.commands.command import command as stridor_command
+from app.commands.presets_check import check_command
+from app.commands.presets_packs import (
+    install_command,
+    keys_group,
+    pack_command,
+    remove_command,
+    undo_command,
+    verify_command,
+)
+from app.commands.presets_web import gallery_command, registry_command
 from app.commands.terminal import columns, show
 
 if TYPE_CHECKING:
@@ -18,9 +28,13 @@ def command() -> None:
     """The voices to sing with."""
 
 
-@stridor_command("list", example="stridor presets list")
-def list_command(as_json: bool) -> None:
-    """List the installed presets, factory presets and yours."""
+@stridor_command("list", example="stridor presets list\nstridor presets list --packs")
+@click.option("--packs", is_flag=True, help="The installed packs instead.")
+def list_command(packs: bool, as_json: bool) -> None:
+    """List the installed presets: yours, the factory's, and those of packs."""
+    if packs:
+        _list_packs(as_json=as_json)
+        return
     from app.store.presets import read_shelf
 
     shelf = read_shelf()
@@ -35,6 +49,22 @@ def list_command(as_json: bool) -> None:
     show(result, lines, as_json=as_json)
 
 
+def _list_packs(*, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from app.store.installed_packs import read_installed
+
+    installed = read_installed()
+    lines = [
+        f"{pack.id}  {pack.name} {pack.version} by {pack.author}, {pack.licence}: {', '.join(pack.presets)}"
+        for pack in installed.packs
+    ]
+    steps = [step.name for step in installed.steps]
+    lines += [f"`stridor presets undo` would take back: {steps[-1]}"] if steps else []
+    result = {"packs": [asdict(pack) for pack in installed.packs], "steps": steps}
+    show(result, lines or ["No packs are installed."], as_json=as_json)
+
+
 @stridor_command("show", example="stridor presets show growl")
 @click.argument("preset_id", metavar="PRESET")
 def show_command(preset_id: str, as_json: bool) -> None:
@@ -44,14 +74,18 @@ def show_command(preset_id: str, as_json: bool) -> None:
     preset = load_preset(preset_id)
     rows = [[lane_id, f"{value:g}"] for lane_id, value in sorted(preset.lane_defaults.items())]
     rows += [["pitch drift", f"{preset.pitch_drift:g}"], ["attack", f"{preset.attack_s:g} s"]]
-    rows += [["release", f"{preset.release_s:g} s"]]
-    lines = [f"{preset.name} ({preset.id})", preset.description, f"Technique: {technique_words(preset)}"]
-    lines += [f"By {preset.author}; {preset.licence}. {preset.consent}", *columns(rows)]
+    rows += [["release", f"{preset.release_s:g} s"], ["level", f"{preset.level_db:g} dB"]]
+    rows += [[f"{name} range", f"{low:g} to {high:g}"] for name, (low, high) in preset.lane_ranges.items()]
+    rows += [[name, f"{value:g}"] for adapter in preset.adapters for name, value in adapter.lane_strengths().items()]
+    lines = [f"{preset.name} ({preset.id}), edition {preset.edition}", preset.description, preset.notes]
+    lines += [f"Technique: {technique_words(preset)}", f"By {preset.author}; {preset.licence}. {preset.consent}"]
+    lines += [f"Made with {preset.model.name}."] if preset.model is not None else []
+    lines += columns(rows)
     show(preset_values(preset), [line for line in lines if line.strip()], as_json=as_json)
 
 
 def technique_words(preset: Preset) -> str:
-    """"0.7 growl, 0.3 modal"; a whole technique goes without its number."""
+    """ "0.7 growl, 0.3 modal"; a whole technique goes without its number."""
     weights = sorted(((w, name) for name, w in preset.technique.items() if w > 0.0), reverse=True)
     return ", ".join(name if weight == 1.0 else f"{weight:g} {name}" for weight, name in weights) or "none"
 
@@ -63,5 +97,17 @@ def preset_values(preset: Preset) -> dict[str, Any]:
     return preset_to_document(preset)
 
 
-command.add_command(list_command)
-command.add_command(show_command)
+for _command in (
+    list_command,
+    show_command,
+    pack_command,
+    verify_command,
+    install_command,
+    remove_command,
+    undo_command,
+    keys_group,
+    gallery_command,
+    registry_command,
+    check_command,
+):
+    command.add_command(_command)
