@@ -39,7 +39,9 @@ from synth.train.loop import LoopConfig, LoopReport, describe, train
 
 log = logging.getLogger(__name__)
 
-GUIDANCE: Mapping[Pathway, float] = MappingProxyType({Pathway.IRREGULARITY: 1.5, Pathway.NOISE: 1.5})
+GUIDANCE: Mapping[Pathway, float] = MappingProxyType(
+    {Pathway.IRREGULARITY: 1.5, Pathway.NOISE: 1.5, Pathway.TIMBRE: 1.5}
+)
 STAGES = (8, 4, 2, 1)
 # Of every batch: the stage's own jumps; jumps of the stages before; slopes, which finer sampling needs.
 _SHARES = (0.6, 0.25, 0.15)
