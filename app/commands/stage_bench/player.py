@@ -1,0 +1,121 @@
+"""The system under test: sound server, performer, live sampler and MIDI process, as the window starts them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import psutil
+
+from app.audio.client import SoundClient
+from app.commands.stage_bench.rig import MIDI_PORT
+from app.live.stage.host import StageOptions
+from app.live.stage.messages import SamplerFailed, UseProfile
+from app.live.stage.meter import LiveMeter
+from app.services.stage import StageSession
+from app.state.controller_profile import default_profile
+from app.state.preset import Preset
+from app.store.presets import load_preset
+from synth.errors import UserError
+
+_START_S: Final = 240.0  # torch on a busy machine
+_POLL_S: Final = 0.01
+HARD_ONSET: Final = "shout"
+
+
+def hard_preset(preset_id: str = HARD_ONSET) -> Preset:
+    """A preset whose notes begin at once: what onset latency is measured with."""
+    return replace(load_preset(preset_id), attack_s=0.0, pitch_drift=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchSettings:
+    """n_notes of the onset parts; seconds of the long ones; weights None: the shipped voice."""
+
+    n_notes: int = 300
+    n_twins: int = 12
+    seconds: float = 45.0
+    n_steps: int = 4
+    weights: Path | None = None
+
+
+@dataclass(slots=True)
+class Stage:
+    """A live engine that plays into JACK and listens to the bench's keys."""
+
+    sound: SoundClient
+    session: StageSession
+
+    def poll(self) -> None:
+        """Let events pass. Raises UserError when the sampler cannot play."""
+        self.sound.poll()
+        self.session.poll()
+
+    def wait(self, seconds: float) -> None:
+        deadline_s = time.monotonic() + seconds
+        while time.monotonic() < deadline_s:
+            self.poll()
+            time.sleep(_POLL_S)
+
+    def wait_for_onsets(self, n_onsets: int, limit_s: float = 60.0) -> int:
+        """Until so many onsets, or all that are wanted, are made ahead -> how many are."""
+        deadline_s = time.monotonic() + limit_s
+        while time.monotonic() < deadline_s:
+            meter = self.meter()
+            if meter.cache_wanted and meter.cache_made >= min(n_onsets, meter.cache_wanted):
+                break
+            self.wait(0.1)
+        return self.meter().cache_made
+
+    def meter(self) -> LiveMeter:
+        return self.session.meter()
+
+    def memory_mb(self) -> float:
+        """Resident memory of all processes of the engine."""
+        children = psutil.Process().children(recursive=True)
+        total = 0
+        for child in children:
+            try:
+                total += child.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        return total / 2**20
+
+
+@contextmanager
+def play_with(presets: Sequence[Preset], settings: BenchSettings) -> Iterator[Stage]:
+    """Start everything and wait until it plays. Raises UserError when it does not."""
+    sound = SoundClient()
+    options = StageOptions(
+        weights_folder=settings.weights, locked_variation=0, n_variations=1, n_steps=settings.n_steps
+    )
+    session = StageSession(sound, options, presets)
+    stage = Stage(sound, session)
+    try:
+        sound.start()
+        session.start(lambda _command: None)
+        session.engine.play(UseProfile(default_profile(MIDI_PORT)))
+        _wait_until_playing(stage)
+        session.set_midi_input(MIDI_PORT)
+        session.engine.play(UseProfile(default_profile(MIDI_PORT)))
+        stage.wait(1.5)  # the MIDI process looks for inputs once a second
+        yield stage
+    finally:
+        session.close()
+        sound.close()
+
+
+def _wait_until_playing(stage: Stage) -> None:
+    deadline_s = time.monotonic() + _START_S
+    while not (stage.session.engine.is_sampling and stage.sound.available):
+        stage.sound.poll()
+        for news in stage.session.engine.poll():
+            if isinstance(news, SamplerFailed):
+                raise UserError(news.message, remedy=news.remedy)
+        if time.monotonic() > deadline_s:
+            raise UserError("The live engine does not start.", remedy="See the log of performer and live-sampler.")
+        time.sleep(_POLL_S)

@@ -1,0 +1,220 @@
+"""A JACK server of the bench's own on the dummy driver, and a client process that plays scores and records.
+
+The client places MIDI events at exact frames and records every sample, so latency is measured from frame to frame. A
+period its own Python was late for is counted: what it recorded then is no evidence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from synth.errors import UserError
+from synth.spec.audio import SAMPLE_RATE_HZ
+from synth.spec.controls import Float32Array
+
+CLIENT: Final = "stridor-bench"
+MIDI_PORT: Final = f"JACK: {CLIENT}:keys"  # as app.midi.sources names it
+_OUTPUT: Final = "PortAudio:out_0"
+_PATIENCE_S: Final = 15.0
+
+Score = list[tuple[int, bytes]]  # (frame from the start of the recording, MIDI message), in order
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """What was recorded. `gaps` are periods the recorder itself lost."""
+
+    audio: Float32Array
+    gaps: int
+
+
+class JackServer:
+    """jackd on its dummy driver, found by everything started from here on, until the context ends."""
+
+    def __init__(self, period_frames: int = 128) -> None:
+        self.period_frames = period_frames
+        self.name = f"stridor-bench-{os.getpid()}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> JackServer:
+        os.environ |= {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_START_SERVER": "1"}
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start, and wait until clients can connect. Raises UserError."""
+        driver = ["-d", "dummy", "-r", str(SAMPLE_RATE_HZ), "-p", str(self.period_frames)]
+        try:
+            self._process = subprocess.Popen(
+                ["jackd", "-n", self.name, "-R" if _may_hurry() else "-r", *driver],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+        except OSError as fault:
+            raise UserError("jackd cannot be started.", remedy="Install it (apt install jackd2).") from fault
+        deadline_s = time.monotonic() + _PATIENCE_S
+        is_up = Path(f"/dev/shm/jack_sem.{os.getuid()}_{self.name}_freewheel")
+        while not is_up.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline_s:
+                raise UserError("jackd does not start.", remedy="Try `jackd -d dummy` by hand.")
+            time.sleep(0.05)
+        time.sleep(0.2)
+
+    def stop(self) -> None:
+        """End it in good order. Idempotent."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(_PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def kill(self) -> None:
+        """As when a device is pulled out."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+
+class Recorder:
+    """The client process. Methods wait for it."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_record_forever, args=(theirs,), name="stridor-bench", daemon=True)
+        self._process.start()
+        theirs.close()
+        self._expect()
+
+    def play(self, score: Score, seconds: float) -> Take:
+        """Play `score` from now on and record for `seconds`."""
+        self._connection.send((score, seconds))
+        path, gaps = self._expect(seconds)
+        audio = np.load(path, allow_pickle=False)
+        Path(path).unlink()
+        return Take(audio, gaps)
+
+    def close(self) -> None:
+        """End the process. Idempotent."""
+        with contextlib.suppress(OSError):
+            self._connection.send(None)
+        self._process.join(2.0)
+        self._process.kill()
+
+    def _expect(self, seconds: float = 0.0) -> Any:
+        if not self._connection.poll(seconds + 2 * _PATIENCE_S):
+            raise UserError("The recorder does not answer.", remedy="Run the bench again.")
+        said = self._connection.recv()
+        if isinstance(said, str):
+            raise UserError(f"The recorder failed: {said}.", remedy="Run the bench again.")
+        return said
+
+
+@contextlib.contextmanager
+def recorder() -> Iterator[Recorder]:
+    made = Recorder()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _record_forever(connection: Connection) -> None:
+    """The process: a client that lives until it is told to end."""
+    try:
+        client = _Client()
+        connection.send(())
+        while (task := connection.recv()) is not None:
+            score, seconds = task
+            connection.send(client.record(score, seconds))
+    except (EOFError, OSError):
+        pass
+    except Exception as fault:
+        connection.send(repr(fault))
+    os._exit(0)
+
+
+class _Client:
+    """JACK's callback reads and writes what record() has laid out; they meet in `_is_on` only."""
+
+    def __init__(self) -> None:
+        import jack  # loads libjack: in this process alone
+
+        self._client: Any = jack.Client(CLIENT, no_start_server=True)
+        self._keys: Any = self._client.midi_outports.register("keys")
+        self._input: Any = self._client.inports.register("in")
+        self._buffer = np.zeros(0, dtype=np.float32)
+        self._score: Score = []
+        self._at = self._next = 0
+        self._last_frame = -1
+        self._gaps = 0
+        self._is_on = False
+        self._client.set_process_callback(self._process)
+        self._client.activate()
+
+    def record(self, score: Score, seconds: float) -> tuple[str, int]:
+        self._connect()
+        self._buffer = np.zeros(round(seconds * SAMPLE_RATE_HZ), dtype=np.float32)
+        self._score, self._at, self._next, self._gaps = score, 0, 0, 0
+        self._last_frame, self._is_on = -1, True
+        deadline_s = time.monotonic() + seconds + _PATIENCE_S
+        while self._is_on and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        with tempfile.NamedTemporaryFile(suffix=".npy", delete=False) as file:
+            np.save(file, self._buffer, allow_pickle=False)
+        return file.name, self._gaps
+
+    def _connect(self) -> None:
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while not self._input.connections:
+            if any(port.name == _OUTPUT for port in self._client.get_ports(is_audio=True, is_output=True)):
+                self._client.connect(_OUTPUT, self._input.name)
+            elif time.monotonic() > deadline_s:
+                raise TimeoutError("nothing plays")
+            time.sleep(0.02)
+
+    def _process(self, n_frames: int) -> None:
+        self._keys.clear_buffer()
+        if not self._is_on:
+            return
+        frame = self._client.last_frame_time
+        if self._last_frame not in (-1, frame):
+            self._gaps += 1
+        self._last_frame = frame + n_frames
+        start, end = self._at, min(self._at + n_frames, len(self._buffer))
+        self._buffer[start:end] = self._input.get_array()[: end - start]
+        while self._next < len(self._score) and self._score[self._next][0] < start + n_frames:
+            at, data = self._score[self._next]
+            self._keys.write_midi_event(max(at - start, 0), data)
+            self._next += 1
+        self._at = end
+        self._is_on = end < len(self._buffer)
+
+
+def _may_hurry() -> bool:
+    """Whether the driver's clock may run before other work, as with a real sound card."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except (PermissionError, AttributeError):
+        return False
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    return True
