@@ -6,6 +6,7 @@ renderer's samples, bit for bit.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,12 +70,16 @@ class Singer:
         joined = np.zeros((self.engine.latent_dim, n_cells * CELL_FRAMES + OVERLAP_FRAMES), dtype=np.float32)
         rising = _fade_in()
 
-        def draw(cell: int) -> Float32Array:
-            window = gesture.window(cell)
-            return self.engine.sample_cell(window, seed=seed, cell_index=cell, quality=self.quality, **self._plan)
+        at_once = self.engine.cells_at_once
+        groups = [range(first, min(first + at_once, n_cells)) for first in range(0, n_cells, at_once)]
 
-        threads = self.engine.threads if n_cells > 1 else None
-        for cell, drawn in enumerate((map if threads is None else threads.map)(draw, range(n_cells))):
+        def draw(cells: range) -> list[Float32Array]:
+            windows = [gesture.window(cell) for cell in cells]
+            return self.engine.sample_cells(windows, seed=seed, cell_indices=cells, quality=self.quality, **self._plan)
+
+        threads = self.engine.threads if len(groups) > 1 else None
+        together = (map if threads is None else threads.map)(draw, groups)
+        for cell, drawn in enumerate(itertools.chain.from_iterable(together)):
             start = cell * CELL_FRAMES
             if cell > 0:
                 earlier = joined[:, start : start + OVERLAP_FRAMES]
