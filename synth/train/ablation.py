@@ -114,7 +114,7 @@ def build(job: Job) -> StackRun:
     """Read the material and the encoders, and set the runs up."""
     torch.set_num_threads(job.threads)
     torch.set_float32_matmul_precision("high")
-    material = load(job.place.material, job.device)
+    material = load(job.place.material, job.device, job.plan.judged)
     sound = LatentSound(load_codec(job.place.codec), material.mean, material.std).to(job.device)
     trained = {name: SslEncoder.load(job.place.encoder(name)).to(job.device) for name in ENCODERS}
     judge = Judge(material, sound, trained.pop("judge"))
@@ -167,16 +167,15 @@ def train_encoder(
     target, seed = ENCODERS[name]
     path = place.encoder(name)
     torch.set_num_threads(threads)
-    known, asked = place.bank("train", device), place.bank("validation", device)
     if not path.exists():
+        known = place.bank("train", device)
         loop = LoopConfig(minutes=seconds / 60, learning_rate=1e-3, ema_decay=0.995, seed=seed)
         loop = loop if device.startswith("cuda") else replace(loop, clock="processor")
         config = replace(config, seed=seed, target=target)
         train_on_bank(known, path.parent, loop, config, batch_size=batch)
     stored = read_config(path, KIND)
     notes = {"target": target, "seed": seed} | {key: stored[key] for key in ("steps", "loss") if key in stored}
-    encoder = SslEncoder.load(path).to(device)
-    return notes | {"technique_by_neighbours": neighbour_accuracy(encoder, known, asked)}
+    return notes | _known_of(place, name, SslEncoder.load(path).to(device), device)
 
 
 def prepare_all(arguments: argparse.Namespace, place: Place, device: str, pool: Executor) -> dict[str, Any]:
@@ -198,13 +197,21 @@ def prepare_all(arguments: argparse.Namespace, place: Place, device: str, pool: 
     settings = (arguments.ssl_seconds, device, arguments.threads, arguments.ssl_batch)
     waiting = {name: pool.submit(train_encoder, place, name, config, *settings) for name in ENCODERS}
     notes: dict[str, Any] = {name: future.result() for name, future in waiting.items()}
-    known, asked = place.bank("train", device), place.bank("validation", device)
     shape = SslEncoder.load(place.encoder("ours")).config
     untaught = {"untrained": random_encoder(_UNTRAINED_SEED, shape).to(device), "log-mel": LogMelEncoder(device)}
-    for name, encoder in untaught.items():
-        notes[name] = {"technique_by_neighbours": neighbour_accuracy(encoder, known, asked)}
+    notes |= {name: _known_of(place, name, encoder, device) for name, encoder in untaught.items()}
     log.info("encoders: %s", notes)
     return notes
+
+
+def _known_of(place: Place, name: str, encoder: AudioEncoder, device: str) -> dict[str, Any]:
+    """How well an encoder knows techniques, as it was measured once."""
+    path = place.encoder(name).with_name("known.json")
+    if not path.exists():
+        found = neighbour_accuracy(encoder, place.bank("train", device), place.bank("validation", device))
+        write_atomically(path, (json.dumps({"technique_by_neighbours": found}) + "\n").encode())
+    known: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return known
 
 
 def _tell_how_it_goes() -> None:
@@ -231,6 +238,7 @@ def study(arguments: argparse.Namespace) -> None:
         steps=arguments.steps, batch=arguments.batch, listened=arguments.listened,
         heard_frames=arguments.heard_frames, guide_every=arguments.guide_every, evaluations=arguments.evaluations,
         widths=tuple(arguments.widths),
+        judged=arguments.judged or arguments.asked,
     )  # fmt: skip
     results = arguments.run / RESULTS_FILE
     before = _stored(results, place.key, plan)
@@ -249,7 +257,7 @@ def study(arguments: argparse.Namespace) -> None:
             plan = replace(plan, steps=_steps_for(arguments.seconds_per_run, jobs, pool))
             jobs = [replace(one, plan=plan) for one in jobs]
         header = {"key": place.key, "plan": asdict(plan), "encoders": encoders, "device": _device_name(device)}
-        header |= {"material": load(place.material, "cpu").notes, "seeds": arguments.seeds}
+        header |= {"material": load(place.material, "cpu", plan.judged).notes, "seeds": arguments.seeds}
         futures: list[Future[list[dict[str, Any]]]] = [pool.submit(run_job, one) for one in jobs]
         for future in as_completed(futures):
             fresh = future.result()
@@ -289,6 +297,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--listened", type=int, default=8, help="windows of a batch that the encoder hears")
     parser.add_argument("--windows", type=int, default=6_000, help="to train on")
     parser.add_argument("--asked", type=int, default=64, help="validation windows that are sung again")
+    parser.add_argument("--judged", type=int, default=0, help="only so many of them; they need not be encoded again")
     parser.add_argument("--frames", type=int, default=WINDOW_FRAMES, help="of every window; a multiple of four")
     parser.add_argument("--heard-frames", type=int, default=WINDOW_FRAMES, help="of each that the encoder hears")
     parser.add_argument("--evaluations", type=int, default=10, help="in a run, log-spaced")

@@ -129,12 +129,14 @@ def _draw(
     return Windows(*joined)
 
 
-def load(path: Path, device: torch.device | str) -> Material:
-    """What `prepare` left, on `device`."""
+def load(path: Path, device: torch.device | str, n_asked: int | None = None) -> Material:
+    """What `prepare` left, on `device`; of the windows that are sung again only the first `n_asked`."""
     with safe_open(path, framework="pt") as file:
         notes = json.loads((file.metadata() or {})["notes"])
         tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}  # noqa: SIM118 (not a dict)
     train, asked, reference = (
         Windows(*[tensors[f"{part}.{name}"] for name in Windows.__slots__]) for part in ("train", "asked", "reference")
     )
+    asked = Windows(*[getattr(asked, name)[:n_asked] for name in Windows.__slots__])
+    notes["asked_windows"] = len(asked)
     return Material(train, asked, reference, tensors["mean"].float(), tensors["std"].float(), notes)

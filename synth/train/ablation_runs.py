@@ -41,7 +41,7 @@ _EXPLICIT_WEIGHT = 2.0
 _WARMUP_STEPS = 50
 _EMA_DECAY = 0.995
 _PROBE_GROWTH = 1.05  # in steps, between measurements of D
-_PROBE_LEVELS = (0.3, 0.5, 0.7, 0.9, 0.4, 0.8)
+_PROBE_LEVELS = (0.3, 0.5, 0.7, 0.9)
 _RECORD_GROWTH = 1.04
 
 
@@ -78,6 +78,7 @@ class RunPlan:
     """Size and length of every run.
 
     listened      windows of a batch that the encoder hears, the first heard_frames of each
+    judged        held-out windows that are sung again
     guide_every   steps between those that are guided; the weight makes up for it (lazily, Karras et al. 2020)
     """
 
@@ -87,6 +88,7 @@ class RunPlan:
     heard_frames: int = WINDOW_FRAMES
     guide_every: int = 1
     evaluations: int = 10
+    judged: int = 64
     learning_rate: float = 2e-3
     widths: tuple[int, ...] = (64, 96)
 
@@ -311,7 +313,8 @@ class StackRun:
         for member in self.members:
             control, measured = member.control, member.control.measured
             row = [step, measured.latest, measured.slope, measured.value, control.regime, control.level_tilt]
-            row += [float(control.structure_weight > 0.0), *(o.value for o in member.observers.values())]
+            row.append(float(control.structure_weight > 0.0))
+            row += [value for o in member.observers.values() for value in (o.value, o.latest, o.slope)]
             member.track.append([round(float(value), 5) for value in row])
 
     def _evaluate(self, step: int, *, last: bool) -> None:
@@ -332,7 +335,8 @@ class StackRun:
                 "encoder": member.arm.encoder,
                 "injection": member.arm.injection,
                 "thresholds": member.arm.stages.thresholds,
-                "track_columns": columns + [f"regime by {name}" for name in member.observers],
+                "track_columns": columns
+                + [f"{what} by {name}" for name in member.observers for what in ("regime", "log_d", "slope")],
                 "track": member.track,
                 "curve": member.curve,
                 "groups": member.control.grouping.group,

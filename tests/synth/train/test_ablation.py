@@ -26,6 +26,8 @@ from synth.evaluate.stage_tables import (
     BASE,
     MEASURES,
     difference,
+    discrepancy_correlations,
+    encoder_agreement,
     markdown,
     mean_interval,
     observer_turns,
@@ -34,7 +36,6 @@ from synth.evaluate.stage_tables import (
 )
 from synth.features.analysis import analyse
 from synth.spec import TECHNIQUES
-from synth.spec.audio import WINDOW_FRAMES
 from synth.ssl.encoder import LogMelEncoder, SslConfig, SslEncoder
 from synth.train import ablation
 from synth.train.ablation_data import Material, Windows, chosen_part
@@ -47,17 +48,18 @@ from tests.synth.features.voices import voice
 from tests.tiny_weights import TINY_CODEC
 
 DIM = TINY_CODEC.latent_dim
-PLAN = RunPlan(steps=44, batch=4, listened=2, evaluations=3, widths=(8, 8))
+FRAMES = 48
+PLAN = RunPlan(steps=44, batch=4, listened=2, evaluations=2, widths=(8, 8))
 ARMS = {arm.name: arm for arm in study_arms()}
 
 
 def windows(seed: int, n: int) -> Windows:
     """Latents that a part of the condition tells."""
     generator = torch.Generator().manual_seed(seed)
-    condition = torch.randn(n, WINDOW_FRAMES, CONDITION_DIM, generator=generator)
-    told = condition[..., :1].sum(1, keepdim=True) / WINDOW_FRAMES**0.5
-    latents = 0.3 * torch.randn(n, WINDOW_FRAMES, DIM, generator=generator) + told
-    return Windows(latents, condition, torch.full((n, WINDOW_FRAMES), 180.0), torch.ones(n, WINDOW_FRAMES))
+    condition = torch.randn(n, FRAMES, CONDITION_DIM, generator=generator)
+    told = condition[..., :1].sum(1, keepdim=True) / FRAMES**0.5
+    latents = 0.3 * torch.randn(n, FRAMES, DIM, generator=generator) + told
+    return Windows(latents, condition, torch.full((n, FRAMES), 180.0), torch.ones(n, FRAMES))
 
 
 def stack(arms: list[Arm], seeds: list[int], plan: RunPlan = PLAN) -> StackRun:
@@ -126,10 +128,9 @@ def test_the_mechanisms_act_where_they_are_on(runs: list[dict[str, Any]]) -> Non
     tilt = {run["arm"]: run["track"][0][run["track_columns"].index("tilt")] for run in runs}
     assert tilt[BASE] == 0.0
     assert tilt["all three"] == pytest.approx(StageConfig().level_tilt)
-    assert [name for name in runs[0]["track_columns"] if name.startswith("regime by")] == [
-        "regime by ours",
-        "regime by log-mel",
-    ]
+    listened = [f"{what} by {name}" for name in ("ours", "log-mel") for what in ("regime", "log_d", "slope")]
+    assert runs[0]["track_columns"][7:] == listened
+    assert all(len(row) == len(run["track_columns"]) for run in runs for row in run["track"])
 
 
 def test_the_study_tells_a_planted_effect_from_a_null(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,8 +189,11 @@ def made_up(effect: float, spread: float) -> list[dict[str, Any]]:
             ]
             curve[-1]["pathways"] = {"everything": level}
             columns = ["step", "log_d", "slope", "regime", "regime_used", "tilt", "structure"]
-            columns += ["regime by ours", "regime by log-mel"]
-            track = [[10, 0, 0, 0, 0, 0, 0, 0.0, 0.0], [50, 0, 0, 0.9, 0.9, 0, 0, 0.9, 0.2]]
+            columns += [f"{what} by {name}" for name in ("ours", "log-mel") for what in ("regime", "log_d", "slope")]
+            track = [
+                [step, log_d, 0, regime, regime, 0, 0, regime, log_d, 0.1, 0.2, -log_d, 0.1]
+                for step, log_d, regime in ((10, -0.1, 0.0), (30, -0.5, 0.0), (50, -0.4, 0.9), (100, -0.6, 0.9))
+            ]
             found.append(
                 {
                     "arm": arm,
@@ -228,6 +232,15 @@ def test_a_regime_that_only_follows_time_explains_nothing_beyond_it() -> None:
     assert found["v_loss"].value == pytest.approx(-1.0)
     assert found["v_loss, step taken out"].n == 0  # not defined: both are functions of the step
     assert observer_turns(made_up(0.0, 0.0))["ours"] == [50.0] * 5
+
+
+def test_the_discrepancy_is_compared_over_runs_and_between_encoders() -> None:
+    runs = made_up(-5.0, 1.0)
+    assert encoder_agreement(runs)["log-mel"].value == pytest.approx(-1.0)  # made up as each other's opposite
+    for run in runs:
+        run["track"] = [[*row[:1], row[1] + run["curve"][-1]["v_loss"], *row[2:]] for row in run["track"]]
+    ends = discrepancy_correlations(runs)["v_loss, over the runs' ends"]
+    assert (ends.n, ends.low > 0.5) == (10, True)
 
 
 def stored(runs: list[dict[str, Any]]) -> dict[str, Any]:
