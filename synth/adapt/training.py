@@ -99,11 +99,15 @@ class AdaptRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A voice to adapt: its frozen denoiser and what its metadata says. weights_hash: of codec and denoiser."""
+    """A voice to adapt: its frozen denoiser and what its metadata says.
+
+    base_hash     of the denoiser's file; weights_hash: of codec and denoiser together
+    """
 
     denoiser: Denoiser
     config: Mapping[str, Any]
     statistics: Statistics
+    base_hash: str
     weights_hash: str
 
     @property
@@ -194,7 +198,7 @@ def train_adapter(
 ) -> Trained:
     """Train, or go on training, within `minutes` over all resumed runs. UserError when it diverges."""
     layers = base.layers(recipe)
-    plan = _Plan(base, layers, recipe)
+    plan = TrainingPlan(base, layers, recipe)
 
     def batch(rng: np.random.Generator) -> Batch:
         return make_adapt_batch(latents, base, rehearsal, recipe, rng)
@@ -228,7 +232,7 @@ def train_adapter(
     )
 
 
-class _Plan:
+class TrainingPlan:
     """How a method goes into a copy of the base and out of it again, stage by stage."""
 
     def __init__(self, base: Base, layers: list[Layer], recipe: AdaptRecipe) -> None:

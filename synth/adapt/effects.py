@@ -1,0 +1,190 @@
+"""What an adapter does beside what it is for: region by region to one technique, and to all the others.
+
+Everything is paired: the same lanes, the same seed, sung without the adapter and with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+
+from synth.adapt.judge import Strengths, as_dict, everywhere, with_strengths
+from synth.adapters.layout import REGIONS
+from synth.diffusion.sampler import SamplingPlan
+from synth.engine import Engine
+from synth.evaluate.controls import MIDDLE, SEGMENT_FRAMES
+from synth.evaluate.lanes import OTHERS
+from synth.evaluate.singing import Gesture, Singer, neutral_controls
+from synth.evaluate.statistics import Interval, mean_interval
+from synth.evaluate.timebox import Progress, TimeBox
+from synth.features.analysis import analyse
+from synth.spec.controls import Float32Array
+from synth.spec.lanes import TECHNIQUES, lane
+
+# What each measure tells of -> measures. Pitch is what the sampler adds to the pitch that was asked for.
+FAMILIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "noise": ("breathiness", "hnr_db"),
+        "irregularity": ("roughness", "fry"),
+        "pitch": ("pitch_error_cents", "pitch_wander_cents"),
+    }
+)
+HYPOTHESIS: Final[Mapping[str, str]] = MappingProxyType({"noise": "early", "irregularity": "middle", "pitch": "late"})
+_CONTROLLED: Final = tuple(name for name in OTHERS if name != "pitch")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What is measured of one segment: the middle second of 1.6 s; NaN where it cannot be."""
+
+    lanes: Mapping[str, float]
+    measures: Mapping[str, float]
+
+
+def random_lanes(rng: np.random.Generator) -> dict[str, float]:
+    """Values anywhere where the ears can follow them all at once."""
+    return {name: float(rng.uniform(low, high)) for name, (low, high) in OTHERS.items()}
+
+
+def sung_segment(singer: Singer, lanes: Mapping[str, float], technique: str, strengths: Strengths, seed: int) -> Heard:
+    """One constant segment of `technique`, measured."""
+    gesture = Gesture(neutral_controls(SEGMENT_FRAMES, lanes, technique=technique, pitch_drift=1.0))
+    return measured(singer.sing(with_strengths(gesture, strengths), seed), lanes["pitch"])
+
+
+def measured(audio: Float32Array, note: float) -> Heard:
+    """`note` is the MIDI note that was asked for."""
+    analysis = analyse(audio)
+    lanes = {name: _mean(analysis.lanes[name][MIDDLE]) for name in _CONTROLLED}
+    cents = 100.0 * (analysis.lanes["pitch"][MIDDLE] - note)
+    known = cents[np.isfinite(cents) & (np.abs(cents) < 600.0)]  # an octave's slip is the tracker's, not the voice's
+    measures = {name: lanes[name] for name in ("breathiness", "roughness", "fry")}
+    measures["hnr_db"] = _mean(analysis.physical["hnr_db"][MIDDLE])
+    measures["pitch_error_cents"] = float(np.abs(known.mean())) if len(known) > 10 else math.nan
+    measures["pitch_wander_cents"] = float(known.std()) if len(known) > 10 else math.nan
+    return Heard(lanes, measures)
+
+
+def _mean(values: Float32Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean(dtype=np.float64)) if len(known) else math.nan
+
+
+def control_error(heard: Heard, asked: Mapping[str, float]) -> float:
+    """Mean over lanes of |measured - asked| as a share of the lane's range."""
+    errors = [abs(heard.lanes[name] - asked[name]) / (lane(name).maximum - lane(name).minimum) for name in _CONTROLLED]
+    known = [error for error in errors if math.isfinite(error)]
+    return float(np.mean(known)) if known else math.nan
+
+
+def region_effects(
+    engine: Engine,
+    adapter_id: str,
+    technique: str,
+    plan: SamplingPlan,
+    *,
+    n: int,
+    seed: int = 0,
+    strength: float = 1.0,
+    box: TimeBox | None = None,
+    on_progress: Progress | None = None,
+) -> dict[str, Any]:
+    """What each region alone does to each measure: mean paired change over `n` segments, with its interval.
+
+    Effects are also told in standard deviations of the base's own spread over the segments, so that measures of other
+    units can be compared; the verdict on the hypothesis goes by those.
+    """
+    singer = Singer(engine, "draft", plan)
+    rng = np.random.default_rng(seed)
+    segments = [(random_lanes(rng), int(rng.integers(2**31))) for _ in range(n)]
+    base: list[Heard] = []
+    moved: dict[str, list[Heard]] = {region: [] for region in REGIONS}
+    for lanes, own_seed in (box or TimeBox()).take(segments, on_progress, least=3):
+        base.append(sung_segment(singer, lanes, technique, {}, own_seed))
+        for region, found in moved.items():
+            found.append(sung_segment(singer, lanes, technique, {adapter_id: {region: strength}}, own_seed))
+    matrix: dict[str, dict[str, Any]] = {region: {} for region in REGIONS}
+    for name in (name for names in FAMILIES.values() for name in names):
+        before = np.array([heard.measures[name] for heard in base])
+        spread = float(np.nanstd(before)) if np.isfinite(before).any() else math.nan
+        for region, found in moved.items():
+            change = np.array([heard.measures[name] for heard in found]) - before
+            shares = np.abs(change) / spread if spread > 0 else np.full(len(change), np.nan)
+            matrix[region][name] = {
+                "change": as_dict(mean_interval(change)), "size_in_deviations": as_dict(mean_interval(shares)),
+            }  # fmt: skip
+    return {"segments": len(base), "strength": strength, "matrix": matrix, "hypothesis": judged_hypothesis(matrix)}
+
+
+def judged_hypothesis(matrix: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """For each family: whether the region that should move it most does.
+
+    confirmed: its mean size is the largest and lies above the others' intervals; refuted: another's lies above its
+    interval; else open.
+    """
+    verdicts = {}
+    for family, names in FAMILIES.items():
+        sizes: dict[str, tuple[float, float, float]] = {}
+        for region in REGIONS:
+            found = [matrix[region][name]["size_in_deviations"] for name in names]
+            known = [interval for interval in found if math.isfinite(interval["value"])]
+            if known:
+                sizes[region] = tuple(float(np.mean([i[key] for i in known])) for key in ("value", "low", "high"))  # type: ignore[assignment]
+        wanted = HYPOTHESIS[family]
+        verdict = "open"
+        if wanted in sizes and len(sizes) == len(REGIONS):
+            others = [sizes[region] for region in REGIONS if region != wanted]
+            if all(sizes[wanted][1] > high for _, _, high in others):
+                verdict = "confirmed"
+            elif any(low > sizes[wanted][2] for _, low, _ in others):
+                verdict = "refuted"
+        verdicts[family] = {"expected": wanted, "sizes": sizes, "verdict": verdict}
+    return verdicts
+
+
+def harm(
+    engine: Engine,
+    adapter_id: str,
+    adapted: str,
+    plan: SamplingPlan,
+    *,
+    n: int,
+    seed: int = 0,
+    box: TimeBox | None = None,
+    on_progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Control error of the other techniques with the adapter on, against without: `n` paired segments, in turn.
+
+    relative: change of the mean error as a share of the mean error without it; 0.02 is 2 %.
+    """
+    singer = Singer(engine, "draft", plan)
+    rng = np.random.default_rng((seed, 0x4A52))
+    others = [name for name in TECHNIQUES if name != adapted]
+    segments = [(others[k % len(others)], random_lanes(rng), int(rng.integers(2**31))) for k in range(n)]
+    without: list[float] = []
+    with_it: list[float] = []
+    of: list[str] = []
+    for technique, lanes, own_seed in (box or TimeBox()).take(segments, on_progress, least=len(others)):
+        without.append(control_error(sung_segment(singer, lanes, technique, {}, own_seed), lanes))
+        with_it.append(control_error(sung_segment(singer, lanes, technique, everywhere(adapter_id), own_seed), lanes))
+        of.append(technique)
+    return {"segments": len(of), "all": _relative(without, with_it)} | {
+        "techniques": {
+            name: _relative(*([v for v, t in zip(side, of) if t == name] for side in (without, with_it)))
+            for name in others
+        }
+    }
+
+
+def _relative(without: Sequence[float], with_it: Sequence[float]) -> dict[str, Any]:
+    before, after = np.array(without), np.array(with_it)
+    known = np.isfinite(before) & np.isfinite(after)
+    mean = float(before[known].mean()) if known.any() else math.nan
+    change = mean_interval((after - before)[known])
+    relative = Interval(*(value / mean for value in (change.value, change.low, change.high)), change.n)
+    return {"error_without": mean, "error_with": mean + change.value, "relative": as_dict(relative)}
