@@ -11,9 +11,9 @@ from PySide6.QtWidgets import QApplication
 
 from app.services import InstrumentLike
 from app.state.passage import Passage
-from app.state.preset import NEUTRAL_PRESET, Preset
+from app.state.preset import Preset
 from app.store.passages import load_passage
-from app.store.presets import DEMO_FOLDER, read_shelf
+from app.store.presets import DEMO_FOLDER
 from app.store.recovery import RecoveryFile
 from app.store.settings import Settings, save_settings
 from synth.errors import UserError
@@ -24,6 +24,7 @@ from ui.document import NEW_DURATION_S, Document
 from ui.frame_probe import FrameProbe
 from ui.measured import MeasuredCurves
 from ui.preferences_store import PreferencesStore
+from ui.presets.shelf import PresetShelf
 from ui.session import Session
 from ui.theme import Theme, ThemeChoice, ui_font
 from ui.window import MainWindow, WindowParts
@@ -62,13 +63,8 @@ def build_window(
 
     Needs a QApplication. `instrument` has been started, or will be, by whoever calls.
     """
-    shelf = list(read_shelf().presets.values()) if presets is None else list(presets)
-    by_id = {preset.id: preset for preset in shelf}
-
-    def preset_of(preset_id: str | None) -> Preset:
-        return by_id.get(preset_id, NEUTRAL_PRESET) if preset_id is not None else NEUTRAL_PRESET
-
-    document = Document(Passage(NEW_DURATION_S) if passage is None else passage, preset_of)
+    shelf = PresetShelf(presets)
+    document = Document(Passage(NEW_DURATION_S) if passage is None else passage, shelf.preset_of)
     document.path = path
     theme = Theme(ThemeChoice(settings.theme))
     playhead, measured = Playhead(), MeasuredCurves()
@@ -83,7 +79,6 @@ def build_window(
         probe=FrameProbe(),
     )
     session = Session(instrument, document, playhead, measured, quality=settings.draw_quality)
-    shelf.sort(key=lambda preset: preset.name.casefold())
     window = MainWindow(
         WindowParts(
             instrument=instrument,
@@ -96,6 +91,7 @@ def build_window(
     )
     for part in (
         document,
+        shelf,
         theme,
         playhead,
         measured,

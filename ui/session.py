@@ -200,6 +200,12 @@ class Session(QObject):
             self._show_playing(False)
         self._playhead.show_position(0.0)
 
+    def follow_presets(self) -> None:
+        """Presets may have changed on disk: let the keyboard and the render sing with them as they are now."""
+        if self._document.preset != self._live_preset:
+            self._follow_preset()
+            self.render_now()
+
     def _follow_preset(self) -> None:
         preset = self._document.preset
         if preset != self._live_preset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from PySide6.QtWidgets import (
 )
 
 from app.services import Exported, InstrumentLike
-from app.state.preset import Preset
 from app.store.recovery import RecoveryFile
 from ui.actions import Actions
 from ui.canvas.context import CanvasContext
@@ -32,16 +30,19 @@ from ui.panels.files import AUDIO_SUFFIXES, MIDI_SUFFIXES, FileDesk
 from ui.panels.keyboard import OnScreenKeyboard
 from ui.panels.notice import NoticeBar
 from ui.panels.preferences import PreferencesDialog, ShortcutsDialog
+from ui.panels.presets import DROPPABLE as DROPPABLE_PRESETS
 from ui.panels.presets import PresetPanel
 from ui.panels.status import StatusLine
 from ui.panels.transport import TransportBar, engine_label
 from ui.panels.voices import VoicePanel
 from ui.preferences_store import PreferencesStore
+from ui.presets.audition import Audition
+from ui.presets.shelf import PresetShelf
 from ui.session import Session
 from ui.styled import styled
 
 SIDE_WIDTH_PX = 272
-_DROPPABLE = MIDI_SUFFIXES | AUDIO_SUFFIXES | {".stridor"}
+_DROPPABLE = MIDI_SUFFIXES | AUDIO_SUFFIXES | DROPPABLE_PRESETS | {".stridor"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class WindowParts:
     context: CanvasContext
     session: Session
     store: PreferencesStore
-    presets: Sequence[Preset]
+    presets: PresetShelf
     recovery: RecoveryFile
 
 
@@ -70,6 +71,7 @@ class MainWindow(QMainWindow):
         self.notice = NoticeBar(theme)
         self.timeline = Timeline(parts.context)
         self.preset_panel = PresetPanel(theme, parts.presets)
+        self.audition = Audition(parts.instrument, self)
         self.voice_panel = VoicePanel(self.document, self.actions_table["new_take"])
         self.keyboard = OnScreenKeyboard(theme)
         self.status = StatusLine()
@@ -128,6 +130,7 @@ class MainWindow(QMainWindow):
             event.ignore()
             return
         self.session.stop()
+        self.audition.stop()
         self.keyboard.release_all()
         self.timeline.spectrogram.finish()
         self.files.stop()
@@ -149,7 +152,9 @@ class MainWindow(QMainWindow):
         path = _dropped_file(event)
         if path is not None:
             event.acceptProposedAction()
-            if self.files.may_leave():
+            if path.suffix.lower() in DROPPABLE_PRESETS:
+                self.preset_panel.take_file(path)
+            elif self.files.may_leave():
                 self.files.open_file(path)
 
     def _build_side(self) -> QWidget:
@@ -221,6 +226,13 @@ class MainWindow(QMainWindow):
         document.voice_chosen.connect(self._show_voice)
         document.replaced.connect(self.timeline.fit)
         self.preset_panel.chosen.connect(document.set_preset)
+        self.preset_panel.heard.connect(self.audition.play)
+        self.preset_panel.moved.connect(self.audition.use)
+        self.preset_panel.told.connect(self.notice.tell)
+        self.parts.presets.changed.connect(self.session.follow_presets)
+        trouble = self.parts.presets.trouble
+        if trouble is not None:
+            self.notice.tell(trouble.message, trouble.remedy, "", True)
 
     def _on_exported(self, event: Exported) -> None:
         self.status.show_other("")

@@ -22,12 +22,13 @@ import platformdirs
 
 from app.state.preset import Preset
 from app.store.atomic import write_atomically
-from app.store.presets import PRESET_SUFFIX, load_preset_file, preset_folders
+from app.store.presets import FACTORY_COLLECTION, PRESET_SUFFIX, load_preset_file, preset_folders
 from synth.errors import UserError
 
 _logger = logging.getLogger(__name__)
 
 INDEX_REVISION: Final = 1
+SHOWCASE: Final = "showcase"  # the factory's presets with this tag come first: they tell what the instrument is
 _N_FIELDS: Final = 9
 
 
@@ -65,10 +66,10 @@ class Query:
 
 
 class PresetIndex:
-    """Rows of every readable preset, by name, and what was wrong with the others."""
+    """Rows of every readable preset, the factory's showcase first, then by name; and what was wrong with the others."""
 
     def __init__(self, rows: Iterable[Row], faults: Sequence[UserError] = ()) -> None:
-        self.rows = tuple(sorted(rows, key=lambda row: (row.name.casefold(), row.id)))
+        self.rows = tuple(sorted(rows, key=_place))
         self.faults = tuple(faults)
         self._by_id = {row.id: index for index, row in enumerate(self.rows)}
         self._names = [row.name.casefold() for row in self.rows]
@@ -215,6 +216,11 @@ def _write_cache(cache: Path, entries: dict[str, list[Any]]) -> None:
         write_atomically(cache, json.dumps({"revision": INDEX_REVISION, "rows": entries}).encode("utf-8"))
     except (OSError, UserError) as fault:
         _logger.info("The list of presets was not kept: %s", fault)
+
+
+def _place(row: Row) -> tuple[bool, str, str]:
+    is_first = SHOWCASE in row.tags and row.path.parent == FACTORY_COLLECTION
+    return not is_first, row.name.casefold(), row.id
 
 
 def _searched(row: Row) -> str:

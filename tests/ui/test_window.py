@@ -171,8 +171,8 @@ def test_choosing_a_preset_is_one_undoable_step_and_reaches_the_keyboard(
     panel = window.preset_panel
     panel.search.setText("breath")
     assert panel.visible_names() == ["Whisper"]
-    item = panel.list.item(1)
-    QTest.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=panel.list.visualItemRect(item).center())
+    place = panel.list.visualRect(panel.list.presets.place_of("whisper")).center()
+    QTest.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
     assert window.document.voice.preset == "whisper"
     assert instrument.live_preset is not None
     assert instrument.live_preset.id == "whisper"

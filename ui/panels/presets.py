@@ -1,147 +1,320 @@
-"""The preset browser: search, list, tags, description."""
+"""The preset browser: search, categories, list, description, comparing; drop packs and presets on it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Callable
+from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
     QFrame,
+    QHBoxLayout,
+    QInputDialog,
     QLabel,
     QLineEdit,
-    QListWidget,
-    QListWidgetItem,
-    QStyle,
-    QStyledItemDelegate,
-    QStyleOptionViewItem,
+    QMenu,
+    QMessageBox,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from app.state.preset import Preset
-from synth.spec import lane
-from ui.styled import label, styled
-from ui.theme import Theme, ui_font, with_alpha
+from app.store.packs.writer import PACK_SUFFIX
+from app.store.preset_index import Query, Row
+from synth.errors import UserError
+from synth.spec import TECHNIQUES
+from ui.icons import icon
+from ui.presets.comparing import CompareBar
+from ui.presets.dialogs import EditDialog, InstallDialog
+from ui.presets.listing import ROW_ROLE, PresetList
+from ui.presets.pills import TechniquePills
+from ui.presets.shelf import PresetShelf
+from ui.styled import Chooser, label, styled
+from ui.theme import Theme
 
-_PRESET_ROLE = Qt.ItemDataRole.UserRole
-_ROW_PX = 46
-
-
-class _PresetDelegate(QStyledItemDelegate):
-    """Two lines: name and tags, with the main technique's colour at the left."""
-
-    def __init__(self, theme: Theme, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._theme = theme
-
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex) -> QSize:
-        return QSize(100, _ROW_PX)
-
-    def paint(
-        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
-    ) -> None:
-        preset: Preset = index.data(_PRESET_ROLE)
-        colours = self._theme.colours
-        painter.save()
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(option.rect).adjusted(4, 2, -4, -2)  # pyright: ignore[reportAttributeAccessIssue]
-        state = option.state  # pyright: ignore[reportAttributeAccessIssue]
-        painter.setPen(Qt.PenStyle.NoPen)
-        if state & QStyle.StateFlag.State_Selected:
-            painter.setBrush(with_alpha(colours.accent, 0.22))
-            painter.drawRoundedRect(box, 6, 6)
-        elif state & QStyle.StateFlag.State_MouseOver:
-            painter.setBrush(QColor(colours.hover))
-            painter.drawRoundedRect(box, 6, 6)
-        main = max(preset.technique, key=lambda name: preset.technique[name])
-        painter.setBrush(self._theme.lane_colour(lane(f"technique.{main}").colour))
-        painter.drawRoundedRect(QRectF(box.left() + 6, box.top() + 8, 4, box.height() - 16), 2, 2)
-        text = box.adjusted(20, 4, -8, -4)
-        painter.setFont(ui_font(bold=True))
-        painter.setPen(QColor(colours.text))
-        painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop, preset.name)
-        painter.setFont(ui_font(size_px=11))
-        painter.setPen(QColor(colours.text_dim))
-        tags = painter.fontMetrics().elidedText(
-            " · ".join(preset.tags) or main, Qt.TextElideMode.ElideRight, int(text.width())
-        )
-        painter.drawText(text, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom, tags)
-        painter.restore()
+DROPPABLE = frozenset((PACK_SUFFIX, ".json"))
+_EVERYTHING, _FAVOURITES, _RECENT, _OWN = "All presets", "Favourites", "Recent", "Yours"
+_MOST_AUTHORS = 20
 
 
 class PresetPanel(QWidget):
-    """`chosen` with a preset's id on user action only."""
+    """`chosen(id)` on user action only; `told(message, remedy, details, is_fault)`.
+
+    heard(Preset)    sing a note with it now;  moved(Preset): let the keyboard sing with it
+    """
 
     chosen = Signal(str)
+    heard = Signal(object)
+    moved = Signal(object)
+    told = Signal(str, str, str, bool)
 
-    def __init__(self, theme: Theme, presets: Sequence[Preset], parent: QWidget | None = None) -> None:
+    def __init__(self, theme: Theme, shelf: PresetShelf, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._presets = list(presets)
+        self._theme, self._shelf = theme, shelf
+        self._technique = ""
+        self._chosen_id: str | None = None
         self.search = QLineEdit()
-        self.search.setPlaceholderText("Search presets")
+        self.search.setPlaceholderText("Search: words, tag:low, by:name")
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search presets")
-        self.search.textChanged.connect(self._filter)
-        self.list = styled(QListWidget(), "plain")
-        self.list.setItemDelegate(_PresetDelegate(theme, self.list))
-        self.list.setMouseTracking(True)
-        self.list.setAccessibleName("Presets")
-        self.list.itemClicked.connect(self._on_item)
-        self.list.itemActivated.connect(self._on_item)
-        self.list.currentItemChanged.connect(lambda item, _before: self._describe(item))
+        self.category = Chooser()
+        self.category.setAccessibleName("Which presets")
+        self.pills = TechniquePills(theme, TECHNIQUES)
+        self.list = styled(PresetList(theme, shelf), "plain")
+        self.compare = CompareBar()
+        self._count = label("", "faint")
         self._about = QLabel("")
-        self._about.setWordWrap(True)
-        self._about.setTextFormat(Qt.TextFormat.PlainText)
         self._credit = label("", "faint")
-        self._credit.setWordWrap(True)
+        self.preview = self._button("play", "Sing a note of each preset that is chosen", checkable=True)
+        self.preview.setChecked(True)
+        self.dice = self._button("dice", "Choose any of those listed")
+        self.more = self._button("menu", "Edit, save under another name, undo, packs")
+        self._arrange()
+        self._connect()
+        self._show_shelf()
+        theme.changed.connect(self._draw_icons)
+
+    def show_chosen(self, preset_id: str | None) -> None:
+        """Mark the voice's preset."""
+        self._chosen_id = preset_id
+        with QSignalBlocker(self.list.selectionModel()):
+            place = self.list.presets.place_of(preset_id)
+            self.list.setCurrentIndex(place)
+            if place.isValid():
+                self.list.scrollTo(place)
+        self.list.viewport().update()
+        self._describe()
+
+    def visible_names(self) -> list[str]:
+        """Names that match the search."""
+        return [row.name for row in self.list.presets.rows()]
+
+    def take_file(self, path: Path) -> None:
+        """A pack or a preset that was dropped or opened: shown first, written only when agreed to."""
+        try:
+            if path.suffix.lower() == PACK_SUFFIX:
+                self._take_pack(path)
+            else:
+                self._take_preset(path)
+        except UserError as fault:
+            self.told.emit(fault.message, fault.remedy, "", True)
+
+    def edit(self) -> None:
+        """The marked preset's texts, level and number; the factory's become the user's own."""
+        preset = self._marked()
+        if preset is None:
+            return
+        dialog = EditDialog(preset, self._shelf.library.program_of(preset.id), self, title=f"Edit {preset.name}")
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            if dialog.edited() != preset:
+                self._shelf.save(dialog.edited())
+            if dialog.number() != self._shelf.library.program_of(preset.id):
+                self._shelf.set_program(preset.id, dialog.number())
+
+    def save_as(self) -> None:
+        """The marked preset under another name."""
+        preset = self._marked()
+        if preset is not None:
+            self._keep_as(preset, f"{preset.name} copy")
+
+    def choose_any(self) -> None:
+        """One of those listed, by chance."""
+        rows = [row for row in self.list.presets.rows() if row.id != self._chosen_id]
+        if rows:
+            self._choose(random.choice(rows))
+
+    def _arrange(self) -> None:
+        head = QHBoxLayout()
+        head.setSpacing(4)
+        head.addWidget(self.category, 1)
+        for button in (self.preview, self.dice, self.more):
+            head.addWidget(button)
         foot = QFrame()
         below = QVBoxLayout(foot)
-        below.setContentsMargins(12, 8, 12, 10)
+        below.setContentsMargins(4, 6, 4, 10)
         below.setSpacing(4)
-        below.addWidget(self._about)
-        below.addWidget(self._credit)
+        for words in (self._about, self._credit):
+            words.setWordWrap(True)
+            words.setTextFormat(Qt.TextFormat.PlainText)
+            below.addWidget(words)
+        below.addSpacing(4)
+        below.addWidget(self.compare)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 10, 8, 0)
         column.setSpacing(8)
         column.addWidget(self.search)
+        column.addLayout(head)
+        column.addWidget(self.pills)
+        column.addWidget(self._count)
         column.addWidget(self.list, 1)
         column.addWidget(foot)
-        for preset in self._presets:
-            item = QListWidgetItem()
-            item.setData(_PRESET_ROLE, preset)
-            item.setData(Qt.ItemDataRole.AccessibleTextRole, preset.name)
-            self.list.addItem(item)
-        theme.changed.connect(self.list.viewport().update)
 
-    def show_chosen(self, preset_id: str | None) -> None:
-        """Mark the voice's preset."""
-        for index in range(self.list.count()):
-            item = self.list.item(index)
-            if item.data(_PRESET_ROLE).id == preset_id:
-                self.list.setCurrentItem(item)
-                return
-        self.list.setCurrentItem(None)  # pyright: ignore[reportArgumentType]
-        self._describe(None)
+    def _connect(self) -> None:
+        shelf = self._shelf
+        self.search.textChanged.connect(lambda _text: self._find())
+        self.search.returnPressed.connect(self._choose_first)
+        self.category.currentIndexChanged.connect(lambda _index: self._find())
+        self.pills.chosen.connect(self._on_technique)
+        self.list.clicked.connect(self._on_index)
+        self.list.activated.connect(self._on_index)
+        self.list.selectionModel().currentChanged.connect(lambda _now, _before: self._describe())
+        self.list.starred.connect(lambda chosen: shelf.set_favourite(chosen, not shelf.is_favourite(chosen)))
+        self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.list.customContextMenuRequested.connect(lambda at: self._menu().exec(self.list.mapToGlobal(at)))
+        self.dice.clicked.connect(self.choose_any)
+        self.more.clicked.connect(lambda: self._menu().exec(self.more.mapToGlobal(self.more.rect().bottomLeft())))
+        self.compare.filled.connect(self._fill_slot)
+        self.compare.heard.connect(self.heard)
+        self.compare.moved.connect(self.moved)
+        self.compare.kept.connect(lambda preset: self._keep_as(preset, preset.name.replace(" → ", " to ")))
+        shelf.changed.connect(self._show_shelf)
+        shelf.failed.connect(lambda message, remedy: self.told.emit(message, remedy, "", True))
 
-    def visible_names(self) -> list[str]:
-        """Names that match the search."""
-        items = (self.list.item(index) for index in range(self.list.count()))
-        return [item.data(_PRESET_ROLE).name for item in items if not item.isHidden()]
+    def _button(self, name: str, tip: str, *, checkable: bool = False) -> QToolButton:
+        button = styled(QToolButton(), "flat")
+        button.setProperty("icon_name", name)
+        button.setToolTip(tip)
+        button.setAccessibleName(tip)
+        button.setCheckable(checkable)
+        button.setIcon(icon(name, self._theme.colours.text, self._theme.colours.accent_text))
+        return button
 
-    def _on_item(self, item: QListWidgetItem) -> None:
-        self.chosen.emit(item.data(_PRESET_ROLE).id)
+    def _draw_icons(self) -> None:
+        for button in (self.preview, self.dice, self.more):
+            name = button.property("icon_name")
+            button.setIcon(icon(name, self._theme.colours.text, self._theme.colours.accent_text))
+        self.list.viewport().update()
 
-    def _describe(self, item: QListWidgetItem | None) -> None:
-        preset: Preset | None = item.data(_PRESET_ROLE) if item is not None else None
-        self._about.setText(preset.description if preset is not None else "No preset: neutral modal voice.")
-        credit = [preset.author, preset.licence] if preset is not None else []
+    def _show_shelf(self) -> None:
+        """Presets, favourites or numbers have changed."""
+        before = self.category.currentText()
+        index = self._shelf.index
+        with QSignalBlocker(self.category):
+            self.category.clear()
+            self.category.addItems([_EVERYTHING, _FAVOURITES, _RECENT, _OWN])
+            authors = list(index.authors())[:_MOST_AUTHORS]
+            if authors:
+                self.category.insertSeparator(self.category.count())
+                self.category.addItems([f"By {author}" for author in authors])
+            self.category.setCurrentIndex(max(_place(self.category, before), 0))
+        self.pills.show_counts(index.techniques())
+        self._find()
+
+    def _find(self) -> None:
+        shelf, text = self._shelf, self.search.text()
+        category, ids = self.category.currentText(), None
+        if category == _FAVOURITES:
+            ids = frozenset(shelf.library.favourites)
+        elif category == _RECENT:
+            ids = frozenset(shelf.library.recent)
+        elif category == _OWN:
+            ids = frozenset(row.id for row in shelf.index.rows if shelf.desk.owns(row.id))
+        found = shelf.index.search(Query(text, self._technique, ids))
+        rows = shelf.index.rows
+        if category.startswith("By "):
+            found = [index for index in found if rows[index].author == category[3:]]
+        if category == _RECENT and not text:
+            place = {preset_id: number for number, preset_id in enumerate(shelf.library.recent)}
+            found.sort(key=lambda index: place[rows[index].id])
+        self.list.presets.show_found(found)
+        self._count.setText(f"{len(found)} of {len(rows)}" if len(found) < len(rows) else f"{len(rows)} presets")
+        self.show_chosen(self._chosen_id)
+
+    def _on_technique(self, technique: str) -> None:
+        self._technique = technique
+        self._find()
+
+    def _on_index(self, index: QModelIndex) -> None:
+        self._choose(index.data(ROW_ROLE))
+
+    def _choose_first(self) -> None:
+        rows = self.list.presets.rows()
+        if rows:
+            self._choose(rows[0])
+
+    def _choose(self, row: Row) -> None:
+        self._chosen_id = row.id
+        self.chosen.emit(row.id)
+        preset = self._shelf.preset(row.id)
+        if preset is not None and self.preview.isChecked():
+            self.heard.emit(preset)
+        self._shelf.note_used(row.id)
+        self.show_chosen(row.id)
+
+    def _marked(self) -> Preset | None:
+        row = self.list.current_row()
+        preset_id = row.id if row is not None else self._chosen_id
+        return None if preset_id is None else self._shelf.preset(preset_id)
+
+    def _describe(self) -> None:
+        row = self.list.current_row()
+        if row is None and self._chosen_id is not None:
+            row = self._shelf.index.find(self._chosen_id)
+        self._about.setText(row.description if row is not None else "No preset: neutral modal voice.")
+        credit = [row.author, row.licence, "with adapters" if row.adapted else ""] if row is not None else []
         self._credit.setText(" · ".join(part for part in credit if part))
 
-    def _filter(self, text: str) -> None:
-        words = text.casefold().split()
-        for index in range(self.list.count()):
-            item = self.list.item(index)
-            preset: Preset = item.data(_PRESET_ROLE)
-            hay = " ".join((preset.name, preset.description, *preset.tags, *preset.technique)).casefold()
-            item.setHidden(not all(word in hay for word in words))
+    def _fill_slot(self, slot: int) -> None:
+        preset = self._marked()
+        if preset is not None:
+            self.compare.fill(slot, preset)
+            self.heard.emit(preset)
+
+    def _keep_as(self, preset: Preset | None, name: str) -> None:
+        if preset is None:
+            return
+        name, is_agreed = QInputDialog.getText(self, "Save Preset As", "Name", text=name)
+        if is_agreed and name.strip():
+            saved = self._shelf.save_as(preset, name)
+            if saved is not None:
+                self._chosen_id = saved.id
+                self.chosen.emit(saved.id)
+                self.show_chosen(saved.id)
+
+    def _menu(self) -> QMenu:
+        menu, preset, desk = QMenu(self), self._marked(), self._shelf.desk
+
+        def add(words: str, call: Callable[[], object], *, may: bool = True) -> None:
+            menu.addAction(words, lambda: call()).setEnabled(may)
+
+        has_one = preset is not None
+        add("Edit…", self.edit, may=has_one)
+        add("Save As…", self.save_as, may=has_one)
+        is_own = preset is not None and desk.owns(preset.id)
+        add("Delete", lambda: self._shelf.delete(preset.id) if preset is not None else None, may=is_own)
+        menu.addSeparator()
+        add("Compare as A", lambda: self._fill_slot(0), may=has_one)
+        add("Compare as B", lambda: self._fill_slot(1), may=has_one)
+        menu.addSeparator()
+        undo_name, redo_name = desk.undo_name, desk.redo_name
+        add(f"Undo {undo_name}" if undo_name else "Undo", self._shelf.undo, may=undo_name is not None)
+        add(f"Redo {redo_name}" if redo_name else "Redo", self._shelf.redo, may=redo_name is not None)
+        add("Undo Newest Pack Installation", self._shelf.undo_pack)
+        return menu
+
+    def _take_pack(self, path: Path) -> None:
+        plan = self._shelf.plan(path)
+        dialog = InstallDialog(plan, self._theme, self)
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            entry = self._shelf.install(path, plan, dialog.agreed)
+            if entry is not None:
+                self.told.emit(f"Installed {entry.name}: {len(entry.presets)} presets.", "", "", False)
+
+    def _take_preset(self, path: Path) -> None:
+        preset = self._shelf.read_dropped(path)
+        box = QMessageBox(self)
+        box.setWindowTitle("Add Preset")
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setText(f"Add the preset {preset.name}?")
+        box.setInformativeText(f"By {preset.author}. {preset.licence}. {preset.consent}\n{preset.description}")
+        box.setStandardButtons(QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel)
+        if box.exec() == QMessageBox.StandardButton.Yes:
+            self._shelf.keep_dropped(preset)
+
+
+def _place(category: QComboBox, text: str) -> int:
+    return category.findText(text) if text else 0

@@ -1,0 +1,1 @@
+"""The preset browser's parts: shelf, list, pills, comparing and morphing, dialogs."""
