@@ -38,7 +38,12 @@ class EngineLike(Protocol):
 
     weights_hash: str
     device_name: str
-    on_trouble: Callable[[str, str], None]
+
+    @property
+    def on_trouble(self) -> Callable[[str, str], None]: ...
+
+    @on_trouble.setter
+    def on_trouble(self, told: Callable[[str, str], None], /) -> None: ...
 
     @property
     def threads(self) -> ThreadPoolExecutor | None: ...

@@ -137,6 +137,9 @@ def test_bench_render_reports_what_was_measured(engine: FakeEngine, passage_file
     assert run["duration_s"] == 5.0
     assert run["cells_from_cache"] == 0
     assert run["realtime_factor"] > 0.0
+    assert run["processor_s"] > 0.0
+    expected = 5.0 * result["threads"] / run["processor_s"]
+    assert run["realtime_by_processor"] == pytest.approx(expected)
     assert result["load_to_first_sample_s"] >= run["first_sample_s"]
 
 
