@@ -1,4 +1,4 @@
-"""`stridor bench render|peer|editor`."""
+"""`stridor bench render|peer|editor|presets`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import psutil
 
+from app.commands.bench_presets import presets_command
 from app.commands.command import command as stridor_command
 from app.commands.render import DEVICES, QUALITIES
 from app.commands.terminal import ProgressLine, columns, show
@@ -240,5 +241,5 @@ def lasting(passage: Passage, seconds: float) -> Passage:
     return replace(passage, duration_s=seconds, voices=(voice,))
 
 
-for _bench in (render, peer, editor):
+for _bench in (render, peer, editor, presets_command):
     command.add_command(_bench)
