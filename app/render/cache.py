@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 # Of keys, files and arithmetic together: older entries are simply never asked for again. 2: packed networks.
 FORMAT_REVISION = 2
-MEMORY_BUDGET_BYTES = 256 * 2**20
+MEMORY_BUDGET_BYTES = 192 * 2**20
 DISK_BUDGET_BYTES = 2 * 2**30
 
 _MAGIC = b"STRDCEL1"
