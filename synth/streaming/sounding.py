@@ -91,9 +91,19 @@ class FrameSounder:
         self.active[voice] = True
 
     def stop(self, voice: int, *, after_samples: int = 0, fade_samples: int = FADE_SAMPLES) -> None:
-        """Let `voice` fade out in a straight line, from `after_samples` into the next block on."""
-        self._stop_at[voice] = self.position(voice) + after_samples
-        self._fade[voice] = max(fade_samples, 1)
+        """Let `voice` fade out in a straight line, from `after_samples` into the next block on.
+
+        One that fades already goes on from the level it has, from the next sample on, and no slower than before.
+        """
+        position, fade = self.position(voice), max(fade_samples, 1)
+        passed = position - int(self._stop_at[voice])
+        if passed > 0:
+            before = int(self._fade[voice])
+            fade = min(fade, before)
+            self._stop_at[voice] = position - round(passed / before * fade)
+        else:
+            self._stop_at[voice] = position + after_samples
+        self._fade[voice] = fade
 
     def position(self, voice: int) -> int:
         """How many samples of `voice` have been heard; negative while it waits for its look-ahead."""

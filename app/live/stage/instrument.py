@@ -25,7 +25,7 @@ from app.live.stage.lanes import resting_lanes
 from app.live.stage.memory import StageMemory
 from app.live.stage.messages import FromStage, Played, PresetChosen, StageNotice, StageSettings
 from app.live.stage.meter import Meter
-from app.live.stage.voices import MAX_BLOCK, Voices
+from app.live.stage.voices import MAX_BLOCK, SoundingVoice, Voices
 from app.midi.clock import TempoChanged
 from app.midi.messages import StreamMessage
 from app.state.controller_profile import ControllerProfile, default_profile
@@ -66,6 +66,11 @@ class StageInstrument:
     @property
     def zone_channels(self) -> frozenset[int]:
         return frozenset().union(*self._performance.zone_channels())
+
+    @property
+    def sounding(self) -> list[SoundingVoice]:
+        """Voices that have not been told to end at once."""
+        return self._voices.sounding
 
     # ---- what is played with
 
@@ -141,8 +146,7 @@ class StageInstrument:
                 case Kill(voice=number, fade_s=fade_s):
                     self._voices.end(number, place, fade_s)
                 case Silence():
-                    for voice in self._voices.sounding:
-                        self._voices.end(voice.number, 0, _SILENCE_S)
+                    self._voices.silence(_SILENCE_S)
                 case LoadPreset():
                     self._load(command)
                 case TempoChanged(bpm=bpm):

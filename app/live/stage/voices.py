@@ -141,6 +141,13 @@ class Voices:
             if not voice.is_heard:
                 self._sounder.active[voice.slot] = False
 
+    def silence(self, fade_s: float) -> None:
+        """Everything, and what fades already too."""
+        for voice in self.sounding:
+            self.end(voice.number, 0, fade_s)
+        for voice in self._fading:
+            self._sounder.stop(voice.slot, fade_samples=round(fade_s * SAMPLE_RATE_HZ))
+
     def abandon(self, t_s: float) -> None:
         """Their performance is over: release all voices, and let their numbers be used again."""
         for index, voice in enumerate(self.sounding):
