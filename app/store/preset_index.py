@@ -10,13 +10,16 @@ Revisions:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import platformdirs
 
@@ -29,26 +32,35 @@ _logger = logging.getLogger(__name__)
 
 INDEX_REVISION: Final = 1
 SHOWCASE: Final = "showcase"  # the factory's presets with this tag come first: they tell what the instrument is
-_N_FIELDS: Final = 9
+_SHOWCASE_FOLDER: Final = str(FACTORY_COLLECTION)
+_STAMP_FIELDS: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One preset as the browser shows it. `technique`: its strongest one; `blend`: all of them, strongest first."""
+class Row(NamedTuple):
+    """One preset as the browser shows it. blend: its techniques, strongest first; file: where it lies.
+
+    A tuple, because ten thousand of them are made when a browser opens.
+    """
 
     id: str
     name: str
     author: str
     licence: str
     description: str
-    tags: tuple[str, ...]
-    blend: tuple[str, ...]
-    path: Path
-    adapted: bool = False
+    tags: Sequence[str]
+    blend: Sequence[str]
+    adapted: bool
+    file: str
 
     @property
     def technique(self) -> str:
+        """The strongest technique."""
         return self.blend[0]
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(self.file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +84,15 @@ class PresetIndex:
         self.rows = tuple(sorted(rows, key=_place))
         self.faults = tuple(faults)
         self._by_id = {row.id: index for index, row in enumerate(self.rows)}
-        self._names = [row.name.casefold() for row in self.rows]
-        self._texts = [_searched(row) for row in self.rows]
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [row.name.casefold() for row in self.rows]
+
+    @cached_property
+    def _texts(self) -> list[str]:
+        """What words are looked for in; made with the first word."""
+        return [_searched(row) for row in self.rows]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,7 +122,7 @@ class PresetIndex:
 
     def techniques(self) -> dict[str, int]:
         """Strongest technique -> how many presets."""
-        return _counted(row.technique for row in self.rows)
+        return _counted(row.blend[0] for row in self.rows)
 
     def tags(self) -> dict[str, int]:
         """Tag -> how many presets, the most frequent first."""
@@ -124,9 +143,10 @@ class PresetIndex:
 
 def row_of(preset: Preset, path: Path) -> Row:
     """What the browser shows of a preset."""
-    blend = sorted((name for name, weight in preset.technique.items() if weight > 0.0), key=_by_weight(preset))
+    weights = preset.technique
+    blend = sorted((name for name, weight in weights.items() if weight > 0.0), key=lambda name: -weights[name])
     texts = (preset.id, preset.name, preset.author, preset.licence, preset.description)
-    return Row(*texts, preset.tags, tuple(blend), path, bool(preset.adapters))
+    return Row(*texts, list(preset.tags), blend, bool(preset.adapters), str(path))
 
 
 def index_path() -> Path:
@@ -146,80 +166,73 @@ def read_index(folders: Sequence[Path] | None = None, cache: Path | None = None)
     entries: dict[str, list[Any]] = {}
     has_news = False
     for folder in preset_folders() if folders is None else folders:
-        for path, stamp in _files(folder):
+        for path, size, changed_ns in _files(folder):
             entry = kept.get(path)
-            if entry is None or entry[0] != stamp:
+            if entry is None or entry[0] != size or entry[1] != changed_ns:
                 has_news = True
-                entry = _read_entry(path, stamp, faults)
+                entry = _read_entry(path, [size, changed_ns], faults)
                 if entry is None:
                     continue
             entries[path] = entry
-            if entry[1] not in rows:
-                rows[entry[1]] = _row(path, entry)
+            row = Row(*entry[_STAMP_FIELDS:], path)
+            rows.setdefault(row.id, row)
     if has_news or len(entries) != len(kept):
         _write_cache(cache, entries)
     return PresetIndex(rows.values(), faults)
 
 
-def _files(folder: Path) -> list[tuple[str, list[int]]]:
-    """(path, [size, time of change]) of the presets in a folder, by name."""
-    found: list[tuple[str, list[int]]] = []
+def _files(folder: Path) -> list[tuple[str, int, int]]:
+    """(path, size, time of change in ns) of the presets in a folder, by name."""
+    found: list[tuple[str, int, int]] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith(PRESET_SUFFIX) and entry.is_file():
                     state = entry.stat()
-                    found.append((entry.path, [state.st_size, state.st_mtime_ns]))
+                    found.append((entry.path, state.st_size, state.st_mtime_ns))
     except OSError:
         return []
     return sorted(found)
 
 
 def _read_entry(path: str, stamp: list[int], faults: list[UserError]) -> list[Any] | None:
+    """Size, time of change, and the row's fields but the last."""
     try:
         row = row_of(load_preset_file(Path(path)), Path(path))
     except UserError as fault:
         faults.append(fault)
         return None
-    texts = [row.id, row.name, row.author, row.licence, row.description]
-    return [stamp, *texts, list(row.tags), list(row.blend), row.adapted]
-
-
-def _row(path: str, entry: list[Any]) -> Row:
-    _stamp, preset_id, name, author, licence, description, tags, blend, adapted = entry
-    return Row(preset_id, name, author, licence, description, tuple(tags), tuple(blend), Path(path), adapted)
+    return [*stamp, *row[:-1]]
 
 
 def _read_cache(cache: Path) -> dict[str, list[Any]]:
+    """What `_write_cache` wrote, untouched since; nothing where it was not, or was by another revision."""
     try:
-        document = json.loads(cache.read_bytes())
-        rows = document["rows"] if document["revision"] == INDEX_REVISION else {}
-        return rows if all(_is_entry(entry) for entry in rows.values()) else {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        digest, _, content = cache.read_bytes().partition(b"\n")
+        if _digest(content) != digest:
+            return {}
+        document = json.loads(content)
+        return document["rows"] if document["revision"] == INDEX_REVISION else {}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def _is_entry(entry: Any) -> bool:
-    """As `_read_entry` makes them: the cache is a file like any other."""
-    return (
-        isinstance(entry, list)
-        and len(entry) == _N_FIELDS
-        and all(isinstance(text, str) for text in entry[1:6])
-        and all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in entry[6:8])
-        and bool(entry[7])
-    )
-
-
 def _write_cache(cache: Path, entries: dict[str, list[Any]]) -> None:
+    content = json.dumps({"revision": INDEX_REVISION, "rows": entries}).encode("utf-8")
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(cache, json.dumps({"revision": INDEX_REVISION, "rows": entries}).encode("utf-8"))
+        write_atomically(cache, _digest(content) + b"\n" + content)
     except (OSError, UserError) as fault:
         _logger.info("The list of presets was not kept: %s", fault)
 
 
+def _digest(content: bytes) -> bytes:
+    """Against damage, not against anybody: who can write here is the user."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest().encode("ascii")
+
+
 def _place(row: Row) -> tuple[bool, str, str]:
-    is_first = SHOWCASE in row.tags and row.path.parent == FACTORY_COLLECTION
+    is_first = SHOWCASE in row.tags and row.file.startswith(_SHOWCASE_FOLDER)
     return not is_first, row.name.casefold(), row.id
 
 
@@ -228,11 +241,4 @@ def _searched(row: Row) -> str:
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for word in words:
-        counts[word] = counts.get(word, 0) + 1
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _by_weight(preset: Preset) -> Callable[[str], float]:
-    return lambda name: -preset.technique[name]
+    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))

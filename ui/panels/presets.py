@@ -212,7 +212,8 @@ class PresetPanel(QWidget):
         elif category == _RECENT:
             ids = frozenset(shelf.library.recent)
         elif category == _OWN:
-            ids = frozenset(row.id for row in shelf.index.rows if shelf.desk.owns(row.id))
+            own = str(shelf.desk.folder)
+            ids = frozenset(row.id for row in shelf.index.rows if row.file.startswith(own))
         found = shelf.index.search(Query(text, self._technique, ids))
         rows = shelf.index.rows
         if category.startswith("By "):

@@ -110,3 +110,10 @@ def test_a_take_is_measured_in_its_beginning_and_its_course() -> None:
     assert found.features["loudness", 1] - found.features["loudness", 0] == pytest.approx(20.0, abs=1.5)
     assert found.features["breathiness", 0] < 0.3
     assert found.features["pitch", 0] == 57.0
+
+
+def test_bench_tells_how_soon_the_browser_answers(stridor: Program) -> None:
+    told = json.loads(stridor("bench", "presets", "--presets", "12", "--json").out)
+    assert told["presets"] == 12
+    assert told["again"]["cpu_ms"] > 0.0
+    assert all(times["clock_ms"] > 0.0 for times in told["searches"].values())

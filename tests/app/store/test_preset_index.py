@@ -83,15 +83,15 @@ def test_a_change_in_place_of_the_same_size_is_seen(folder: Path, tmp_path: Path
     assert "Prowl" in [row.name for row in read_index([folder], cache).rows]
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["", "{", "[]", '{"revision": 1}', '{"revision": 1, "rows": {"a": [1]}}', '{"revision": 9, "rows": {}}', "null"],
-)
+@pytest.mark.parametrize("content", ["", "{", "00\n{}", "null"])
 def test_a_cache_that_cannot_be_used_is_made_anew(content: str, folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache.json"
     cache.write_text(content)
     assert len(read_index([folder], cache)) == 3
-    assert len(json.loads(cache.read_text())["rows"]) == 3
+    again = cache.read_bytes()
+    cache.write_bytes(again[:-9] + b"x" + again[-8:])
+    assert len(read_index([folder], cache)) == 3, "damage is noticed"
+    assert len(json.loads(cache.read_text().partition("\n")[2])["rows"]) == 3
 
 
 def test_broken_presets_are_told_and_of_one_id_the_first_counts(folder: Path, tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_broken_presets_are_told_and_of_one_id_the_first_counts(folder: Path, tm
 def test_rows_tell_the_strongest_technique_first() -> None:
     row = row_of(load_preset("creaky_scream", [FACTORY_FOLDER]), Path("x"))
     assert row.technique == "whisper"
-    assert row.blend == ("whisper", "fry", "scream")
+    assert row.blend == ["whisper", "fry", "scream"]
 
 
 def test_the_library_keeps_favourites_recent_ones_and_programs() -> None:
