@@ -1,4 +1,4 @@
-"""`stridor bench render|peer|editor|presets`."""
+"""`stridor bench render|peer|editor|live`."""
 
 from __future__ import annotations
 
@@ -160,11 +160,10 @@ def peak_memory_mb() -> float:
 @click.option("--weights", metavar="FOLDER", type=FILE, help="A folder of weights; else the shipped voice.")
 def peer(quality: str, threads: int, peer_steps: int, repeats: int, weights: Path | None, as_json: bool) -> None:
     """Ours against audio-diffusion-pytorch's README model at 50 steps, on the same seconds, in the same process."""
-    import torch  # takes seconds, and only this needs it
-
     from app.commands.open_passage import open_passage
     from app.store.presets import DEMO_FOLDER
     from synth.evaluate.peer import PEER_S, PEER_STEPS, time_peer
+    from synth.evaluate.speed import torch_threads
 
     passage = lasting(open_passage(DEMO_FOLDER / "first_breath.stridor"), PEER_S)
     with ProgressLine("Rendering", quiet=as_json) as line:
@@ -172,9 +171,8 @@ def peer(quality: str, threads: int, peer_steps: int, repeats: int, weights: Pat
         for _ in range(repeats):
             runs.append(_fresh_run(passage, quality, "cpu", threads, weights))
             line.update(len(runs), repeats + 1)
-        torch.set_num_threads(threads)  # an engine computes on one core a thread, and has said so to torch
-        theirs = time_peer(peer_steps)
-        torch.set_num_threads(1)
+        with torch_threads(threads):  # an engine computes on one core a thread, and has said so to torch
+            theirs = time_peer(peer_steps)
         line.update(repeats + 1, repeats + 1)
     ours_s, ours_processor_s = (sorted(run[name] for run in runs)[repeats // 2] for name in ("total_s", "processor_s"))
     result = {"quality": quality, "audio_s": PEER_S, "threads": threads, "ours_s": ours_s, "peer": asdict(theirs)}
@@ -217,6 +215,40 @@ def editor(seconds: float, passage_seconds: float, as_json: bool) -> None:
     )
 
 
+@stridor_command("live", example="stridor bench live --parts onset,bend --out live.json")
+@click.option("--parts", "part_names", help="Which, with commas between; all when not given.")
+@click.option("--out", type=FILE, help="Where figures are kept; parts that are in there already are not run again.")
+@click.option("--again", is_flag=True, help="Run all parts, whatever is in --out.")
+@click.option("--notes", "n_notes", type=click.IntRange(min=20), default=300, show_default=True)
+@click.option("--twins", "n_twins", type=click.IntRange(min=2), default=12, show_default=True)
+@click.option("--seconds", type=click.FloatRange(min=5.0), default=45.0, show_default=True, help="Of the long parts.")
+@click.option("--steps", "n_steps", type=click.Choice(["1", "2", "4"]), default="4", show_default=True)
+@click.option("--period", type=click.IntRange(min=32, max=1024), default=128, show_default=True, help="JACK's, frames.")
+@click.option("--weights", type=FILE, help="A folder of weights; else the shipped voice.")
+def live(
+    part_names: str | None,
+    out: Path | None,
+    again: bool,
+    n_notes: int,
+    n_twins: int,
+    seconds: float,
+    n_steps: str,
+    period: int,
+    weights: Path | None,
+    as_json: bool,
+) -> None:
+    """Play through a JACK server of its own and measure, from MIDI event to sample, what playing live is like.
+
+    A virtual device has no converters and no driver buffers: what they take comes on top.
+    """
+    from app.commands.stage_bench.player import BenchSettings
+    from app.commands.stage_bench.run import run_parts, table
+
+    settings = BenchSettings(n_notes, n_twins, seconds, int(n_steps), weights)
+    result = run_parts(part_names, settings, period_frames=period, out=out, again=again, quiet=as_json)
+    show(result, table(result), as_json=as_json)
+
+
 def lasting(passage: Passage, seconds: float) -> Passage:
     """The passage's first voice, again and again until `seconds` are over."""
     from app.state.passage import Lane, Note, Voice
@@ -241,5 +273,5 @@ def lasting(passage: Passage, seconds: float) -> Passage:
     return replace(passage, duration_s=seconds, voices=(voice,))
 
 
-for _bench in (render, peer, editor, presets_command):
+for _bench in (render, peer, editor, live, presets_command):
     command.add_command(_bench)
