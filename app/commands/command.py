@@ -23,6 +23,7 @@ COMMANDS: Final = MappingProxyType(
         "corpus": "The recordings and gestures a model learns from.",
         "train": "Train a model on a corpus.",
         "distill": "Teach a trained model to need fewer steps.",
+        "adapt": "Adapt the voice to somebody's recordings.",
         "evaluate": "Measure how well the model obeys, and how it sounds against real voices.",
     }
 )

@@ -72,8 +72,8 @@ def training(minutes: float, *, without: Sequence[str] = ()) -> Callable[[Callab
                 context.exit(_launch(context, processes))
             unasked: dict[str, Any] = {"device": "cpu", "batch": None, "bf16": False}
             wanted = Training(**{name: given.pop(name, unasked.get(name)) for name in Training.__slots__})
-            _claim(wanted.run, str(context.info_name))
-            with _progress(str(context.info_name)):
+            claim_run(wanted.run, str(context.info_name))
+            with training_progress(str(context.info_name)):
                 _prepare(wanted.threads)
                 function(wanted, as_json=as_json, **given)
 
@@ -118,7 +118,7 @@ def report_line(report: LoopReport) -> str:
     return "; ".join(parts)
 
 
-def _claim(run: Path, what: str) -> None:
+def claim_run(run: Path, what: str) -> None:
     """Write down whose folder this is. UserError when it is another training's."""
     mark = run / _MARK
     if mark.is_file():
@@ -184,7 +184,7 @@ class _ToTerminal(logging.Handler):
 
 
 @contextmanager
-def _progress(what: str) -> Iterator[None]:
+def training_progress(what: str) -> Iterator[None]:
     """Show on standard error what the training logs; of several processes only the first one's."""
     logger = logging.getLogger("synth")
     with ProgressLine(what, quiet=os.environ.get("RANK", "0") != "0") as line:

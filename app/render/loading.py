@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from app.render.voice import EngineLike
 from app.state.passage import Passage
 from app.state.preset import Preset
+from app.store.adapters import adapter_folders
 from app.store.presets import load_preset
 
 EngineLoader = Callable[[str, int | None], EngineLike]  # (device, threads)
@@ -17,7 +18,7 @@ def load_engine(device: str, n_threads: int | None) -> EngineLike:
     """The installed model on "auto", "cpu" or "cuda"; all cores when n_threads is None. Raises UserError."""
     from synth.engine import Engine  # imports torch, which takes seconds and only renders need
 
-    return Engine.load(device=device, n_threads=n_threads)
+    return Engine.load(device=device, n_threads=n_threads, adapter_folders=adapter_folders)
 
 
 def presets_of(passage: Passage, loader: PresetLoader = load_preset) -> Mapping[str, Preset]:
