@@ -72,7 +72,7 @@ def evaluate_speed(
     tell(1, 4)
     times_realtime, ours_s = passage_s / total_s, processor_s / passage_s
     others = []
-    with _torch_threads(threads):
+    with torch_threads(threads):
         others.append(_beside("audio-diffusion-pytorch", times_realtime, ours_s, lambda: time_peer(timed_steps)))
         tell(2, 4)
         name = "waveform baseline"
@@ -114,7 +114,7 @@ def _on_gpu(weights_dir: Path | None) -> tuple[str, float | None]:
 
 
 @contextmanager
-def _torch_threads(n: int) -> Iterator[None]:
+def torch_threads(n: int) -> Iterator[None]:
     """The engine keeps torch to one thread an operation and samples cells beside each other; others have operations
     alone to share among the threads."""
     before = torch.get_num_threads()
