@@ -40,8 +40,8 @@ _README_MODEL = {
 
 @dataclass(frozen=True, slots=True)
 class PeerFigures:
-    """sample_s: what PEER_STEPS steps on PEER_S seconds take, from `timed_steps` measured ones; processor_s: in processor
-    time, over all threads."""
+    """sample_s: what PEER_STEPS steps on audio_s seconds take, from `timed_steps` measured ones; processor_s: in
+    processor time, over all threads."""
 
     name: str
     n_parameters: int

@@ -198,7 +198,7 @@ def _speed(found: SpeedReport) -> Sequence[Verdict]:
         peer = other.peer
         words = (
             f"{number(other.times_faster)}x faster, {number(other.by_processor)}x by processor time "
-            f"({peer.n_parameters / 1e6:.0f} M parameters, {peer.step_s:.2f} s a step, 50 steps for {peer.audio_s:.2f} s)"
+            f"({peer.n_parameters / 1e6:.0f} M parameters, {peer.step_s:.2f} s a step, 50 steps, {peer.audio_s:.2f} s)"
         )
         times = other.by_processor if is_busy else other.times_faster
         outcome = over(times, 250.0, 600.0) if limits[0] else NOTED
@@ -232,6 +232,10 @@ def _proof(ablations: Sequence[Ablation]) -> Sequence[Verdict]:
     failed = ", ".join(f"{a.measure} ({a.ablation})" for a in proofs if not a.is_worse)
     words = f"{worse} of {len(proofs)} distances" + (f"; not {failed}" if failed else "")
     outcome = AIMED if worse == len(proofs) else MISSED
+    n = min((a.worsening.n for a in proofs), default=0)
+    if n < _FEWEST_CLIPS:
+        outcome = TOO_FEW
+    words += f"; {n} recordings"
     return [Verdict("frozen, shuffled or exchanged latents lose", "on every measure", "", words, outcome)]
 
 
