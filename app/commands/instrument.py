@@ -15,7 +15,7 @@ from app.services.instrument import Instrument
 from app.services.live import LiveSession
 from app.services.parts import LiveLike
 from app.services.stage import StageSession
-from app.store.presets import list_presets
+from app.store.program_bank import read_bank
 
 
 def make_instrument(*, device: str = "auto", output_device: str | None = None) -> Instrument:
@@ -39,4 +39,4 @@ def make_live(sound: SoundClient, *, device: str = "auto") -> LiveLike:
     if not can_stream():
         return LiveSession(sound)
     options = StageOptions(device=device, spill_folder=default_folder().with_name("onsets"))
-    return StageSession(sound, options, list_presets())
+    return StageSession(sound, options, read_bank())

@@ -241,8 +241,8 @@ class PresetPanel(QWidget):
         self._chosen_id = row.id
         self.chosen.emit(row.id)
         preset = self._shelf.preset(row.id)
-        if preset is not None and self.preview.isChecked():
-            self.heard.emit(preset)
+        if preset is not None:
+            (self.heard if self.preview.isChecked() else self.moved).emit(preset)
         self._shelf.note_used(row.id)
         self.show_chosen(row.id)
 

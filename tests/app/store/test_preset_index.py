@@ -15,6 +15,7 @@ from app.store.preset_desk import PresetDesk, free_id
 from app.store.preset_index import PresetIndex, Query, read_index, row_of
 from app.store.preset_library import MAX_RECENT, PresetLibrary, library_path, load_library, save_library
 from app.store.presets import FACTORY_FOLDER, load_preset, save_preset
+from app.store.program_bank import bank_ids, read_bank
 from synth.errors import UserError
 
 PRESETS = (
@@ -178,3 +179,18 @@ def test_editing_can_be_undone_and_done_again(tmp_path: Path) -> None:
 )
 def test_ids_are_made_of_names(name: str, expected: str) -> None:
     assert free_id(name, set()) == expected
+
+
+def test_program_numbers_are_the_users_and_the_others_fill_the_rest(folder: Path, tmp_path: Path) -> None:
+    index = read_index([folder], tmp_path / "cache.json")
+    assert bank_ids(PresetLibrary(), index) == ["growl", "sigh", "soft_growl"]
+    library = PresetLibrary().with_program(0, "sigh").with_program(4, "growl").with_program(2, "gone")
+    assert bank_ids(library, index) == ["sigh", "soft_growl", "growl", "growl", "growl"]
+    assert bank_ids(library, index, most=1) == ["sigh"]
+
+
+def test_a_bank_is_read_from_what_is_installed(folder: Path) -> None:
+    save_library(PresetLibrary().with_program(1, "scream"))
+    bank = read_bank(most=3)
+    assert len(bank) == 3
+    assert bank[1] == load_preset("scream", [FACTORY_FOLDER])
