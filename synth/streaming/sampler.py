@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synth.adapters.mixing import N_REGIONS, AdaptedDenoiser
 from synth.codec.noise import Stream, normal_frames
 from synth.diffusion.conditioning import CONDITION_DIM
 from synth.diffusion.packed import packed_denoiser
@@ -40,7 +41,8 @@ class BlockRequest:
     """What one voice shall sing next.
 
     voice         which
-    condition     [n_frames, CONDITION_DIM]; n_frames a multiple of the sampler's `frame_multiple`
+    condition     [n_frames, CONDITION_DIM], or with the strengths of adapters behind (see StreamingSampler.adapt);
+                  n_frames a multiple of the sampler's `frame_multiple`
     temperature   [n_frames] scale of the initial noise, or None: 1 (see synth.engine.noise_temperature)
     """
 
@@ -59,11 +61,11 @@ class _Voice:
 
     __slots__ = ("condition", "latents", "n_drawn", "seed")
 
-    def __init__(self, seed: int, latent_dim: int) -> None:
+    def __init__(self, seed: int, latent_dim: int, width: int) -> None:
         self.seed = seed
         self.n_drawn = 0
         self.latents = np.zeros((0, latent_dim), dtype=np.float32)
-        self.condition = np.zeros((0, CONDITION_DIM), dtype=np.float32)
+        self.condition = np.zeros((0, width), dtype=np.float32)
 
     def append(self, latents: Float32Array, condition: Float32Array, keep: int) -> None:
         self.latents = np.concatenate([self.latents, latents])[-keep:]
@@ -108,18 +110,41 @@ class StreamingSampler:
         self._device = next(denoiser.parameters()).device
         on_processor = packed and self._device.type == "cpu"
         self._network: Network = (packed_denoiser(denoiser) if on_processor else None) or denoiser
-        self._voices = [_Voice(0, self.latent_dim) for _ in range(n_voices)]
+        self._adapted: AdaptedDenoiser | None = None
+        self._voices = [_Voice(0, self.latent_dim, self.condition_dim) for _ in range(n_voices)]
+
+    @property
+    def condition_dim(self) -> int:
+        """Columns of a condition with all strengths: CONDITION_DIM and three an adapter (early, middle, late)."""
+        return CONDITION_DIM + (self._adapted.n_strengths if self._adapted is not None else 0)
+
+    def adapt(self, adapted: AdaptedDenoiser | None) -> None:
+        """Sing with other adapters from the next block on (synth.adapters.rack.AdapterRack.adapted); None: with none.
+
+        What has been heard keeps the strengths of adapters that stay. Conditions without strengths, or with strengths
+        of 0 alone, are drawn by the base as before.
+        """
+        before, self._adapted = self._adapted, adapted
+        ids = [adapter.id for adapter in before.adapters] if before is not None else []
+        for voice in self._voices:
+            kept = np.zeros((len(voice.condition), self.condition_dim), dtype=np.float32)
+            kept[:, :CONDITION_DIM] = voice.condition[:, :CONDITION_DIM]
+            for index, adapter in enumerate(adapted.adapters if adapted is not None else ()):
+                if adapter.id in ids:
+                    old, new = (CONDITION_DIM + N_REGIONS * at for at in (ids.index(adapter.id), index))
+                    kept[:, new : new + N_REGIONS] = voice.condition[:, old : old + N_REGIONS]
+            voice.condition = kept
 
     def begin(self, voice: int, seed: int) -> None:
         """Forget what `voice` was: frame 0 is next, and its first block has no context."""
-        self._voices[voice] = _Voice(seed, self.latent_dim)
+        self._voices[voice] = _Voice(seed, self.latent_dim, self.condition_dim)
 
     def adopt(self, voice: int, seed: int, latents: Float32Array, condition: Float32Array) -> None:
         """Let `voice` have sung `latents` [n_frames, latent_dim] (codec's units) by `condition`, as from a cache."""
         if len(latents) != len(condition):
             raise ValueError(f"{len(latents)} frames of latents, {len(condition)} of conditions")
         self.begin(voice, seed)
-        self._voices[voice].append((latents - self._mean) / self._std, condition, self._keep)
+        self._voices[voice].append((latents - self._mean) / self._std, self._told(condition), self._keep)
 
     def drawn(self, voice: int) -> int:
         """How many frames of `voice` have been drawn, in all; the next block starts there."""
@@ -150,7 +175,7 @@ class StreamingSampler:
             drawn = self._draw_alike([requests[index] for index in members], n_context, n_steps)
             for index, latents in zip(members, drawn, strict=True):
                 request = requests[index]
-                self._voices[request.voice].append(latents, request.condition, self._keep)
+                self._voices[request.voice].append(latents, self._told(request.condition), self._keep)
                 blocks[index] = latents * self._std + self._mean
         return [blocks[index] for index in range(len(requests))]
 
@@ -160,7 +185,7 @@ class StreamingSampler:
 
     def _checked(self, request: BlockRequest) -> int:
         n_frames, width = request.condition.shape
-        if width != CONDITION_DIM or n_frames == 0 or n_frames % self.frame_multiple:
+        if width not in (CONDITION_DIM, self.condition_dim) or n_frames == 0 or n_frames % self.frame_multiple:
             raise ValueError(f"a block {request.condition.shape} is no multiple of {self.frame_multiple} frames")
         return n_frames
 
@@ -169,7 +194,15 @@ class StreamingSampler:
         windows = [self._window(request, n_context) for request in requests]
         windows += [windows[0]] * (-len(windows) % self._pad)
         before, condition, start = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*windows))
-        return _jump(self._network, before, condition, start, n_steps).cpu().numpy()[: len(requests)]
+        network, told = self._network, condition[..., :CONDITION_DIM]
+        if self._adapted is not None and any(window[1][:, CONDITION_DIM:].any() for window in windows):
+            network, told = self._adapted, condition
+        return _jump(network, before, told, start, n_steps).cpu().numpy()[: len(requests)]
+
+    def _told(self, condition: Float32Array) -> Float32Array:
+        """A condition with strengths: 0 where none were given."""
+        missing = self.condition_dim - condition.shape[1]
+        return np.pad(condition, ((0, 0), (0, missing))) if missing else condition
 
     def _window(self, request: BlockRequest, n_context: int) -> tuple[Float32Array, Float32Array, Float32Array]:
         """Context at its noise level, the condition of the whole window, and the unit noise of the new frames."""
@@ -181,7 +214,7 @@ class StreamingSampler:
         start = noise[n_context:]
         if request.temperature is not None:
             start = start * request.temperature[:, None]
-        condition = np.concatenate([voice.condition[heard:], request.condition])
+        condition = np.concatenate([voice.condition[heard:], self._told(request.condition)])
         return before.astype(np.float32), condition.astype(np.float32), start.astype(np.float32)
 
 
