@@ -69,6 +69,8 @@ _INJURING: Final = ("growl", "scream", "shout")
 @click.option("--threads", type=click.IntRange(min=1), default=2, show_default=True, help="Of the processor.")
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Processes that measure.")
 @click.option("--bf16/--no-bf16", default=True, show_default=True, help="Mixed precision.")
+@click.option("--clock", type=click.Choice(("wall", "processor")), default="wall", show_default=True,
+              help="What counts the minutes: the processor, where the machine has other work.")  # fmt: skip
 @click.option("--install", is_flag=True, help="Put adapter and preset among your own, ready to sing.")
 def command(paths: tuple[Path, ...], *, as_json: bool, **given: Any) -> None:
     """Adapt the voice to recordings of one singer: two minutes help. Leaves adapter, preset and report in --run."""
@@ -89,6 +91,7 @@ def command(paths: tuple[Path, ...], *, as_json: bool, **given: Any) -> None:
         paths=tuple(paths), technique=given["technique"], run=run, name=name, weights=given["weights"],
         terms=Terms(given["licence"], given["consent"], given["author"]), minutes=given["minutes"], recipe=recipe,
         most_minutes=given["material_minutes"], n_workers=given["workers"], device=given["device"],
+        clock=given["clock"],
     )  # fmt: skip
     prepare_torch(min(given["threads"], os.cpu_count() or 1))
     with training_progress("adapt"), ProgressLine("Adapting") as line:

@@ -34,6 +34,7 @@ from synth.adapt.rehearsal import Rehearsal, draw_rehearsal
 from synth.adapt.training import (
     AdaptRecipe,
     Base,
+    Clock,
     Layers,
     Trained,
     as_reported,
@@ -90,6 +91,7 @@ class Wanted:
     n_workers: int = 0
     device: str = "auto"
     max_steps: int = 10**9
+    clock: Clock = "wall"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ def adapt(
     prepared_s = watch()
     trained = train_adapter(
         base, latents, rehearsal, held_out, wanted.recipe, wanted.run,
-        minutes=wanted.minutes, max_steps=wanted.max_steps, should_stop=should_stop,
+        minutes=wanted.minutes, max_steps=wanted.max_steps, clock=wanted.clock,
+        should_stop=should_stop,
     )  # fmt: skip
     report: dict[str, Any] = {
         "name": wanted.name, "material": material.as_dict(), "recipe": wanted.recipe.as_dict(),

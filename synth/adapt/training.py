@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -45,6 +45,7 @@ from synth.train.latents import LatentStore
 from synth.train.loop import BEST_FILE, LoopConfig, LoopReport, generator_of, train
 
 Layers = dict[str, dict[str, Tensor]]
+Clock = Literal["wall", "processor"]
 MASKED: Final = "masked"  # full fine-tuning of SaRA's entries, the plain way: what SaRA's memory is held against
 # SaRA's steps are steps of the weights themselves; of whole matrices many small ones add up.
 _RATES: Final[Mapping[str, float]] = {"sara": 1e-3, "full": 1e-4, MASKED: 1e-3}
@@ -147,13 +148,15 @@ class Trained:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def adapt_loop(minutes: float, recipe: AdaptRecipe, device: str, max_steps: int = 10**9) -> LoopConfig:
+def adapt_loop(
+    minutes: float, recipe: AdaptRecipe, device: str, max_steps: int = 10**9, clock: Clock = "wall"
+) -> LoopConfig:
     """Gentle warm-up, a short moving average, checkpoints every half minute: an adaptation is short."""
     rate = recipe.learning_rate or _RATES.get(recipe.method, _PEFT_RATE)
     return LoopConfig(
         minutes=minutes, learning_rate=rate, warmup_steps=20, ema_decay=recipe.ema_decay, weight_decay=0.0,
         checkpoint_every_s=30.0, report_every_steps=20, max_steps=max_steps, seed=recipe.seed, device=device,
-        batch_threads=0,
+        batch_threads=0, clock=clock,
     )  # fmt: skip
 
 
@@ -194,9 +197,13 @@ def train_adapter(
     *,
     minutes: float,
     max_steps: int = 10**9,
+    clock: Clock = "wall",
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Trained:
-    """Train, or go on training, within `minutes` over all resumed runs. UserError when it diverges."""
+    """Train, or go on training, within `minutes` over all resumed runs. UserError when it diverges.
+
+    clock   what the minutes are counted by, as LoopConfig's
+    """
     layers = base.layers(recipe)
     plan = TrainingPlan(base, layers, recipe)
 
@@ -216,7 +223,7 @@ def train_adapter(
         task = AdaptTask(student, outside, base.statistics.weight, use_bf16=recipe.use_bf16).to(base.denoiser.device)
         task.student.train()
         folder = run_dir / f"stage-{index + 1}"
-        loop = adapt_loop(minutes * share, recipe, str(base.denoiser.device), max_steps)
+        loop = adapt_loop(minutes * share, recipe, str(base.denoiser.device), max_steps, clock)
         averaged, report = train(task, batch, loop, folder, should_stop)
         reports[f"stage {index + 1}"] = report
         candidates = plan.collected(index, averaged, folder, candidates.get("last", {}))
