@@ -89,7 +89,7 @@ def evaluate_cost(
         times_realtime=passage_s / (sample_s + decode_s),
         processor_s=processor_s,
         peak_memory_mb=peak_mb,
-        renderings=() if render is None else tuple(render(seconds) for seconds in render_s),
+        renderings=() if render is None else tuple(render(seconds, singer.quality) for seconds in render_s),
     )
 
 

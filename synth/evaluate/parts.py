@@ -57,7 +57,8 @@ def _cost(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
 def _speed(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     return evaluate_speed(
         bench.singer,
-        passage_s=bench.sizes.cost_s,
+        passage_s=bench.sizes.render_s[-1],
+        render=bench.render,
         baseline_dir=bench.baseline,
         weights_dir=bench.weights,
         timed_steps=bench.sizes.peer_steps,

@@ -7,12 +7,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from synth.corpus.clip_file import write_atomically
 from synth.errors import UserError
 from synth.evaluate.stage_tables import markdown, read_results
+from synth.evaluate.stage_words import summary
 
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
+
+
+def _text(stored: dict[str, Any]) -> str:
+    return f"{summary(stored)}\n{markdown(stored)}"
 
 
 def write_report(results: Path, folder: Path) -> None:
@@ -21,7 +27,7 @@ def write_report(results: Path, folder: Path) -> None:
 
     stored = read_results(results)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "ablation.md", markdown(stored).encode())
+    write_atomically(folder / "ablation.md", _text(stored).encode())
     draw_all(stored["runs"], folder)
 
 
@@ -37,7 +43,7 @@ def write_into(results: Path, page: Path) -> None:
         raise UserError(f"{page} has no place for the study.", remedy=f"Write the lines {BEGIN} and {END} into it.")
     draw_all(stored["runs"], page.parent)
     pictures = "\n\n".join(f"![{label}]({name})" for name, label in PICTURES.items())
-    write_atomically(page, f"{before}{BEGIN}\n\n{markdown(stored)}\n{pictures}\n\n{END}{after}".encode())
+    write_atomically(page, f"{before}{BEGIN}\n\n{_text(stored)}\n{pictures}\n\n{END}{after}".encode())
 
 
 def main() -> None:

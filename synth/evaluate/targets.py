@@ -25,7 +25,7 @@ from synth.evaluate.verdict import AIMED, MET, MISSED, NOTED, TOO_FEW, UNKNOWN, 
 
 _FEWEST_SEGMENTS, _FEWEST_CLIPS = 200, 8
 _KERNEL_GROUPS = ("growl", "whisper", "song")
-_BUSY = 1.3  # wall time times threads over processor time: beyond it something else had the machine
+_BUSY = 1.8  # wall time times threads over processor time: beyond it something else had the machine
 _STREAMING_DB = -100.0
 
 

@@ -21,16 +21,21 @@ SING_AGAIN_MINUTES = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """One passage rendered by the product's own renderer in a process of its own, nothing cached."""
+    """One passage rendered to a file by the product's own renderer in a process of its own, nothing cached.
+
+    total_s, processor_s   of the render alone, on the clock and over all threads; loading comes before
+    peak_memory_mb         of the whole process
+    """
 
     passage_s: float
     quality: str
     threads: int
     total_s: float
+    processor_s: float
     peak_memory_mb: float
 
 
-Render = Callable[[float], Rendering]  # seconds of passage -> what it took
+Render = Callable[[float, str], Rendering]  # (seconds of passage, quality) -> what it took
 
 
 class Workbench:

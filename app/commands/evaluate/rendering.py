@@ -7,7 +7,9 @@ import multiprocessing
 import resource
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,14 +23,17 @@ _BYTES_PER_MB = 2**20
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def render_elsewhere(choice: EngineChoice) -> Callable[[float], Rendering]:
-    """A function that renders the demo passage, repeated or cut to so many seconds, to a file in a new process."""
+def render_elsewhere(choice: EngineChoice) -> Callable[[float, str], Rendering]:
+    """A function that renders the demo passage, repeated or cut to so many seconds, to a file in a new process, at a
+    quality."""
 
-    def render(passage_s: float) -> Rendering:
+    def render(passage_s: float, quality: str) -> Rendering:
         from synth.evaluate.workbench import Rendering
 
         with tempfile.TemporaryDirectory(prefix="stridor-evaluate-") as name:
-            work = multiprocessing.get_context("spawn").Process(target=_render, args=(choice, passage_s, Path(name)))
+            work = multiprocessing.get_context("spawn").Process(
+                target=_render, args=(replace(choice, quality=quality), passage_s, Path(name))
+            )
             work.start()
             work.join()
             if work.exitcode != 0:
@@ -48,12 +53,14 @@ def _render(choice: EngineChoice, passage_s: float, folder: Path) -> None:
     passage = lasting(open_passage(DEMO_FOLDER / "first_breath.stridor"), passage_s)
     engine = Engine.load(choice.weights, device="cpu", n_threads=choice.threads)
     renderer = OfflineRenderer(cache_folder=folder / "cache", engine_loader=lambda _device, _threads: engine)
+    began_s = time.process_time()
     report = renderer.to_file(passage, folder / "render.wav", quality=choice.quality)
     cost = {
         "passage_s": passage_s,
         "quality": choice.quality,
         "threads": choice.threads or multiprocessing.cpu_count(),
         "total_s": report.total_s,
+        "processor_s": time.process_time() - began_s,
         "peak_memory_mb": _peak_bytes() / _BYTES_PER_MB,
     }
     (folder / "cost.json").write_text(json.dumps(cost), encoding="utf-8")

@@ -141,7 +141,7 @@ def test_the_page_stands_alone_and_the_numbers_are_json(tmp_path: Path) -> None:
         Singer(tiny_engine(tmp_path / "weights"), "live"),
         weights=tmp_path / "weights",
         sizes=TINY,
-        render=lambda passage_s: Rendering(passage_s, "live", 1, 0.1, 300.0),
+        render=lambda passage_s, quality: Rendering(passage_s, quality, 1, 0.1, 0.1, 300.0),
     )
     report = _run(bench, "cost", "lanes", "crosstalk")
     assert [part.outcome in (DONE, CUT) for part in report.parts] == [True] * 3, [p.reason for p in report.parts]

@@ -13,6 +13,7 @@ from synth.evaluate.singing import Singer
 from synth.evaluate.speed import Beside, SpeedReport, evaluate_speed
 from synth.evaluate.targets import verdicts_of
 from synth.evaluate.verdict import AIMED, MET, MISSED, NOTED, UNKNOWN
+from synth.evaluate.workbench import Rendering
 from tests.tiny_weights import tiny_engine
 
 
@@ -47,16 +48,22 @@ def test_on_a_busy_one_processor_time_does_and_the_words_say_so() -> None:
     assert slow["speed, 4 steps"].outcome == MISSED
 
 
+def _render(passage_s: float, quality: str) -> Rendering:
+    assert quality == "draft", "whatever quality is evaluated, speed is of the steps that are asked"
+    return Rendering(passage_s, quality, 1, 0.1, 0.2, 300.0)
+
+
 def test_ours_is_timed_and_others_are_put_beside(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(*_: object) -> PeerFigures:
         raise UserError("It is not installed.", remedy="Install it.")
 
     monkeypatch.setattr(speed, "time_peer", lambda _steps: _peer("audio-diffusion-pytorch", 0.5))
     monkeypatch.setattr(speed, "time_waveform_baseline", missing)
-    found = evaluate_speed(Singer(tiny_engine(tmp_path), "draft"), passage_s=1.6)
+    found = evaluate_speed(Singer(tiny_engine(tmp_path), "draft"), passage_s=1.6, render=_render)
     ours, theirs = found.others
     assert ours.times_faster == pytest.approx(found.times_realtime / 0.5)
-    assert ours.by_processor == pytest.approx(100.0 / 25.0 / (found.processor_s / 1.6))
+    assert ours.by_processor == pytest.approx(100.0 / 25.0 / (0.2 / 1.6))
+    assert found.times_realtime == pytest.approx(16.0)
     assert theirs.peer is None
     assert "not installed" in theirs.missing
     assert NOTED not in {verdict.outcome for verdict in verdicts_of("speed", found)}
