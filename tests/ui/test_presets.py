@@ -19,6 +19,7 @@ from app.store.presets import load_preset, save_preset, user_preset_folder
 from tests.app.store.packs import forge
 from tests.ui.fake_instrument import FakeInstrument
 from ui.presets import audition
+from ui.presets.comparing import CompareBar
 from ui.presets.dialogs import EditDialog, InstallDialog
 from ui.presets.listing import ROW_ROLE, PresetList
 from ui.presets.shelf import PresetShelf
@@ -234,3 +235,16 @@ def test_a_broken_library_is_kept_as_it_is(qapp: QApplication) -> None:
     assert shelf.trouble is not None
     shelf.set_favourite("a", True)
     assert library_path().read_text() == "{"
+
+
+def test_what_strangers_wrote_is_never_markup(qapp: QApplication) -> None:
+    shelf = PresetShelf([Preset("a", "A & B", description="<img src='file:///x'><b>bold</b>")])
+    panel_list = PresetList(Theme(ThemeChoice.DARK), shelf)
+    panel_list.presets.show_found([0])
+    tip = panel_list.presets.place_of("a").data(Qt.ItemDataRole.ToolTipRole)
+    assert tip == "<p>&lt;img src=&#x27;file:///x&#x27;&gt;&lt;b&gt;bold&lt;/b&gt;</p>"
+    bar = CompareBar()
+    bar.fill(0, shelf.preset_of("a"))
+    assert bar.buttons[0].text() == "A  A && B"
+    bar.deleteLater()
+    panel_list.deleteLater()

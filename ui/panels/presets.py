@@ -280,7 +280,7 @@ class PresetPanel(QWidget):
         menu, preset, desk = QMenu(self), self._marked(), self._shelf.desk
 
         def add(words: str, call: Callable[[], object], *, may: bool = True) -> None:
-            menu.addAction(words, lambda: call()).setEnabled(may)
+            menu.addAction(words.replace("&", "&&"), lambda: call()).setEnabled(may)
 
         has_one = preset is not None
         add("Edit…", self.edit, may=has_one)
@@ -310,8 +310,8 @@ class PresetPanel(QWidget):
         box = QMessageBox(self)
         box.setWindowTitle("Add Preset")
         box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setText(f"Add the preset {preset.name}?")
-        box.setInformativeText(f"By {preset.author}. {preset.licence}. {preset.consent}\n{preset.description}")
+        terms = f"By {preset.author}. {preset.licence}. {preset.consent}"
+        box.setText(f"Add the preset {preset.name}?\n\n{terms}\n{preset.description}")
         box.setStandardButtons(QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel)
         if box.exec() == QMessageBox.StandardButton.Yes:
             self._shelf.keep_dropped(preset)

@@ -113,7 +113,8 @@ class CompareBar(QWidget):
         value = self.slider.value()
         for slot, (button, preset) in enumerate(zip(self.buttons, self._presets, strict=True)):
             name = "AB"[slot]
-            button.setText(f"{name}  {preset.name}" if preset is not None else f"{name}  –")
+            words = preset.name.replace("&", "&&") if preset is not None else "–"
+            button.setText(f"{name}  {words}")
             tip = "Hear it. Right-click: put the marked preset here" if preset else "Put the marked preset here"
             button.setToolTip(tip)
             button.setCheckable(is_whole)

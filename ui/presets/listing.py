@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from math import cos, pi, sin
 from typing import Any
@@ -67,7 +68,8 @@ class PresetModel(QAbstractListModel):
             return row
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             return row.name
-        return row.description if role == Qt.ItemDataRole.ToolTipRole else None
+        # Qt takes a tool tip that looks like markup for markup, and strangers write these.
+        return f"<p>{html.escape(row.description)}</p>" if role == Qt.ItemDataRole.ToolTipRole else None
 
     def flags(self, index: _AnyIndex) -> Qt.ItemFlag:
         usual = Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable
