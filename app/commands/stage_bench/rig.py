@@ -213,8 +213,9 @@ class _Client:
 def _may_hurry() -> bool:
     """Whether the driver's clock may run before other work, as with a real sound card."""
     try:
+        usual = os.sched_getscheduler(0), os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     except (PermissionError, AttributeError):
         return False
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    os.sched_setscheduler(0, *usual)
     return True

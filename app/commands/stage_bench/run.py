@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -30,6 +31,8 @@ def run_parts(
     unknown = [name for name in wanted if name not in PARTS]
     if unknown:
         raise UserError(f"There is no part {unknown[0]!r}.", remedy=f"There are {', '.join(PARTS)}.")
+    # Told to end, the bench ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     result: dict[str, Any] = {"machine": _machine(), "period_frames": period_frames, "parts": _kept(out)}
     result["settings"] = {name: value for name, value in asdict(settings).items() if name != "weights"}
     for name in wanted:
