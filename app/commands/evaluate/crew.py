@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -141,38 +142,55 @@ def _run_beside(
     on_progress: Told,
 ) -> None:
     """A process a group, at most `jobs` at a time; each ends with its group, or when this one has gone."""
-    from synth.evaluate.report import minutes_of
-
     context = multiprocessing.get_context("spawn")
+    # Products of matrices in one process would otherwise take the other's core.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     ends_s = None if limit_s is None else time.monotonic() + limit_s
-    total, done = len(waiting), 0
-    running: list[tuple[Any, list[str]]] = []
+    total = len(waiting)
+    running: list[_Running] = []
     seen: set[Path] = set()
     failed: list[str] = []
     while waiting or running:
         while waiting and len(running) < jobs:
-            minutes = [minutes_of(names) for names in waiting]
+            own_s = None if ends_s is None else _own_s(waiting, running, jobs, ends_s)
             names = waiting.pop(0)
-            left_s = None if ends_s is None else max(ends_s - time.monotonic(), 1.0)
-            own_s = None if left_s is None else min(left_s, left_s * jobs * minutes[0] / sum(minutes))
             work = context.Process(target=_work, args=(order, names, own_s), name=" ".join(names))
             work.start()
-            running.append((work, names))
-        running[0][0].join(_POLL_S)
-        for work, names in [one for one in running if not one[0].is_alive()]:
-            running.remove((work, names))
-            done += 1
-            failed += names if work.exitcode != 0 else []
+            running.append(_Running(work, names, time.monotonic() + (own_s or 0.0)))
+        running[0].work.join(_POLL_S)
+        for ended in [one for one in running if not one.work.is_alive()]:
+            running.remove(ended)
+            failed += ended.names if ended.work.exitcode != 0 else []
         fresh = set((order.output / "parts").glob("*.json")) - seen
         if fresh:
             seen |= fresh
             on_result()
-        on_progress(", ".join(name for _, names in running for name in names), done, total, 0.0)
-    on_result()
+        busy_with = ", ".join(name for one in running for name in one.names)
+        on_progress(busy_with, total - len(waiting) - len(running), total, 0.0)
     if failed:
         raise UserError(
             f"The processes that measured {', '.join(failed)} ended early.", remedy="Run the same command again."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A process, what it measures, and when its time is over by time.monotonic()."""
+
+    work: Any
+    names: list[str]
+    ends_s: float
+
+
+def _own_s(waiting: Sequence[list[str]], running: Sequence[_Running], jobs: int, ends_s: float) -> float:
+    """Seconds for the first of the groups that wait: its share of what those running leave of all processes' time."""
+    from synth.evaluate.report import minutes_of
+
+    now_s = time.monotonic()
+    left_s = max(ends_s - now_s, 1.0)
+    free_s = jobs * left_s - sum(min(max(one.ends_s - now_s, 0.0), left_s) for one in running)
+    minutes = [minutes_of(names) for names in waiting]
+    return min(left_s, max(free_s, 1.0) * minutes[0] / sum(minutes))
 
 
 def _work(order: Order, names: Sequence[str], limit_s: float | None) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.commands.evaluate import crew
 from app.commands.evaluate.crew import groups
 from app.commands.evaluate.options import EngineChoice
 from app.commands.evaluate.rendering import render_elsewhere
@@ -20,6 +21,15 @@ def test_parts_that_share_their_singing_stay_together_and_the_longest_come_first
     assert found[0] == ["lanes"]
     assert ["kernel", "fidelity"] in found
     assert sorted(name for group in found for name in group) == ["fidelity", "kernel", "lanes", "pitch", "silence"]
+
+
+def test_a_group_gets_its_share_of_what_those_running_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew.time, "monotonic", lambda: 1_000.0)
+    lanes, pitch, cross = ["lanes"], ["pitch"], ["crosstalk"]  # 8, 1 and 0.4 minutes
+    first_s = crew._own_s([lanes, pitch, cross], [], 2, 1_600.0)
+    assert first_s == 600.0, "no more than is left on the clock"
+    running = [crew._Running(None, lanes, 1_000.0 + first_s)]
+    assert crew._own_s([pitch, cross], running, 2, 1_600.0) == pytest.approx(600.0 / 1.4)
 
 
 @pytest.mark.slow
