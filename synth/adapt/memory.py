@@ -19,8 +19,10 @@ from typing import Any, Final
 import torch
 
 from synth.adapt.adaptation import load_base
+from synth.adapt.lowrank import make_peft_config
 from synth.adapt.task import AdaptTask, Outside
 from synth.adapt.training import MASKED, AdaptRecipe, Base, TrainingPlan, write_json
+from synth.adapters.deltas import PEFT_SUFFIXES
 from synth.errors import UserError
 from synth.spec.audio import WINDOW_FRAMES
 from synth.train.descent import Batch, Descent, resolve_device
@@ -36,6 +38,7 @@ def peak_of(method: str, base: Base, batch: Batch, recipe: AdaptRecipe, n_steps:
     """Memory of `n_steps` steps on one batch, MB, and what was trained. Linux only."""
     plan = TrainingPlan(base, base.layers(recipe), recipe)
     device = base.denoiser.device
+    _warm_up(plan, device)
     _CLEAR.write_text("5")  # sets VmHWM back to what is resident now
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -55,6 +58,18 @@ def peak_of(method: str, base: Base, batch: Batch, recipe: AdaptRecipe, n_steps:
         "trained": task.n_trained, "built_mb": built_mb - before_mb, "peak_mb": _status_mb("VmHWM") - before_mb,
         "peak_device_mb": on_device, "gradient_mb": held * 4 / 2**20, "optimizer_mb": state * 4 / 2**20,
     }  # fmt: skip
+
+
+def _warm_up(plan: TrainingPlan, device: torch.device) -> None:
+    """Let torch and peft load what they load at their first use: it is no method's own."""
+    if plan.recipe.method in PEFT_SUFFIXES:
+        make_peft_config(plan.layers, plan.recipe.low_rank())
+    one = torch.nn.Linear(4, 4).to(device)
+    optimizer = torch.optim.AdamW(one.parameters(), lr=1e-3, fused=True)
+    with torch.autocast(device.type, torch.bfloat16, enabled=plan.recipe.use_bf16):
+        one(torch.zeros(1, 4, device=device)).sum().backward()
+    torch.nn.utils.clip_grad_norm_(one.parameters(), 1.0)
+    optimizer.step()
 
 
 def random_batch(base: Base, n: int) -> Batch:

@@ -76,10 +76,10 @@ class _SparseProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, values: Tensor, weight: Tensor, bias: Tensor | None, places: Tensor) -> Tensor:
-        # Under autocast `weight` is float32 while the product is not: as nn.Linear does it.
+        # The matrix is kept as it is: a copy of lower precision would live until the backward pass.
         ctx.save_for_backward(x, weight, places)
         ctx.values_type = values.dtype
-        return nn.functional.linear(x, weight, bias)
+        return nn.functional.linear(x, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -124,13 +124,10 @@ class SparseLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, tokens, n_in] -> [B, tokens, n_out]."""
-        weight = self._matrix()
         if torch.is_autocast_enabled(x.device.type):
-            # A custom function is not under autocast's rules: the matrix product's own type is chosen here.
-            lower = torch.get_autocast_dtype(x.device.type)
-            bias = None if self.bias is None else self.bias.to(lower)
-            return _SparseProduct.apply(x.to(lower), self.values, weight.to(lower), bias, self.places)  # type: ignore[no-any-return]
-        return _SparseProduct.apply(x, self.values, weight, self.bias, self.places)  # type: ignore[no-any-return]
+            # A custom function is not under autocast's rules: the product's type is chosen here.
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        return _SparseProduct.apply(x, self.values, self._matrix(), self.bias, self.places)  # type: ignore[no-any-return]
 
     @torch.no_grad()
     def _matrix(self) -> Tensor:
