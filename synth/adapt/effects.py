@@ -173,12 +173,11 @@ def harm(
         without.append(control_error(sung_segment(singer, lanes, technique, {}, own_seed), lanes))
         with_it.append(control_error(sung_segment(singer, lanes, technique, everywhere(adapter_id), own_seed), lanes))
         of.append(technique)
-    return {"segments": len(of), "all": _relative(without, with_it)} | {
-        "techniques": {
-            name: _relative(*([v for v, t in zip(side, of) if t == name] for side in (without, with_it)))
-            for name in others
-        }
-    }
+    by_technique = {}
+    for name in others:
+        rows = [index for index, technique in enumerate(of) if technique == name]
+        by_technique[name] = _relative([without[row] for row in rows], [with_it[row] for row in rows])
+    return {"segments": len(of), "all": _relative(without, with_it), "techniques": by_technique}
 
 
 def _relative(without: Sequence[float], with_it: Sequence[float]) -> dict[str, Any]:
