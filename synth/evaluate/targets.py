@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -23,7 +24,7 @@ from synth.evaluate.steps import StepsReport
 from synth.evaluate.sustained import SustainedReport
 from synth.evaluate.verdict import AIMED, MET, MISSED, NOTED, TOO_FEW, UNKNOWN, Verdict, over, under
 
-_FEWEST_SEGMENTS, _FEWEST_CLIPS = 200, 8
+_FEWEST_SEGMENTS, _FEWEST_CLIPS, _FEWEST_NOTES = 200, 8, 4
 _KERNEL_GROUPS = ("growl", "whisper", "song")
 _BUSY = 1.8  # wall time times threads over processor time: beyond it something else had the machine
 _STREAMING_DB = -100.0
@@ -242,7 +243,8 @@ def _proof(ablations: Sequence[Ablation]) -> Sequence[Verdict]:
 def _sustained(found: SustainedReport) -> Sequence[Verdict]:
     """Held notes must not loop, must still obey, and must not stand too still."""
     loops = found.looping
-    words = f"more alike to themselves than real notes by {', '.join(loops.more_alike) or 'no figure'}"
+    n = len(loops.whole_peaks)
+    words = f"{n} notes; more alike to themselves than real notes by {', '.join(loops.more_alike) or 'no figure'}"
     alike = MISSED if loops.repeats or loops.more_alike else AIMED
     deaf = [late.lane_id for late in found.late if late.is_worse_late]
     obeys = f"{len(found.late)} lanes asked early and late; worse late: {', '.join(deaf) or 'none'}"
@@ -257,6 +259,8 @@ def _sustained(found: SustainedReport) -> Sequence[Verdict]:
         words = ", ".join(outside) or "every measure within the real notes' range"
         what = f"straight lanes are not machine-straight, drift {drift}"
         verdicts.append(Verdict(what, "in the range of real notes", "", words, MISSED if outside else AIMED))
+    if n < _FEWEST_NOTES:  # the interval of one note's excerpts knows nothing of other notes
+        return [v if v.what.startswith("held notes obey") else replace(v, outcome=TOO_FEW) for v in verdicts]
     return verdicts
 
 

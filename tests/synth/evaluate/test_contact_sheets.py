@@ -52,7 +52,7 @@ def test_real_recordings_stand_beside(tmp_path: Path) -> None:
 
 
 def test_held_notes_are_found_in_a_corpus(tmp_path: Path) -> None:
-    corpus_dir = stored_recordings(tmp_path, [voice(1.4, seed) for seed in range(2)])
+    corpus_dir = stored_recordings(tmp_path, [voice(1.4, seed, wander=0.1) for seed in range(2)])
     notes = held_notes(corpus_dir, 1.0)
     assert [note.technique for note in notes] == ["modal", "modal"]
     assert all(1.0 <= note.duration_s <= 1.2 for note in notes)

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synth.evaluate import straightness
+from synth.evaluate import straightness, targets
 from synth.evaluate.clusters import clustered_interval, crossed_mean_interval
 from synth.evaluate.held_notes import HeldNote, excerpts, held_gesture, steady_stretch, straight_lanes
 from synth.evaluate.late_obedience import PASSAGE_S, evaluate_late_obedience, stepped
 from synth.evaluate.looping import EXCERPT_S, cell_excess, lag_correlation, self_similarity
 from synth.evaluate.singing import Singer
 from synth.evaluate.sustained import SustainedPlan, evaluate_sustained, loop_figures
+from synth.evaluate.targets import verdicts_of
+from synth.evaluate.verdict import MISSED, TOO_FEW
 from synth.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Float32Array
 from tests.synth.evaluate.known_engines import KnownEngine
 from tests.synth.evaluate.known_voices import voice
@@ -152,7 +154,7 @@ def test_intervals_resample_whole_clusters() -> None:
 
 
 @pytest.mark.evaluation
-def test_the_whole_report_is_plain_json_and_readable() -> None:
+def test_the_whole_report_is_plain_json_and_readable(monkeypatch: pytest.MonkeyPatch) -> None:
     engine: Any = KnownEngine()
     notes = [note(index, 2.7) for index in range(2)]
     held = held_gesture(notes[0], 4.0, 0.5)
@@ -165,3 +167,8 @@ def test_the_whole_report_is_plain_json_and_readable() -> None:
     text = "\n".join(report.lines())
     assert "f0_slow_cents, drift 0.5" in text
     assert "too straight" in text  # sines at an exact pitch
+    verdicts = {verdict.what: verdict for verdict in verdicts_of("sustained", report)}
+    straight = "straight lanes are not machine-straight, drift 0.5"
+    assert {verdicts["held notes do not loop"].outcome, verdicts[straight].outcome} == {TOO_FEW}
+    monkeypatch.setattr(targets, "_FEWEST_NOTES", 2)
+    assert {verdict.what: verdict.outcome for verdict in verdicts_of("sustained", report)}[straight] == MISSED
