@@ -99,7 +99,7 @@ def command(paths: tuple[Path, ...], *, as_json: bool, **given: Any) -> None:
     result = dict(done.report)
     lines = _told(done, given["technique"])
     if done.adapter is not None:
-        preset = _save_preset(done, run, given["technique"])
+        preset = _save_preset(done, run, given["technique"], (given["weights"] or Path("default")).name)
         result |= {"adapter": done.path, "preset": run / _PRESET_FOLDER / f"{preset.id}.json"}
         if given["install"]:
             lines.append(f"Installed as preset {_install(done, preset).id!r}.")
@@ -149,8 +149,8 @@ def _told(done: Adapted, technique: str) -> list[str]:
     return [*lines, f"{done.path}: {done.report['file']['bytes'] / 1000.0:.0f} kB, id {done.adapter.id}"]
 
 
-def _save_preset(done: Adapted, run: Path, technique: str) -> Preset:
-    """A preset of the singer's timbre, usual lanes and adapter, in the run's folder."""
+def _save_preset(done: Adapted, run: Path, technique: str, voice: str) -> Preset:
+    """A preset of the singer's timbre, usual lanes and adapter, in the run's folder. voice: what the base is called."""
     from app.state.preset import Preset
     from app.state.preset_parts import AdapterReference, ModelReference
     from synth.spec.lanes import lane
@@ -165,7 +165,7 @@ def _save_preset(done: Adapted, run: Path, technique: str) -> Preset:
         description=f"Adapted by {info.method} to {done.material.seconds('train'):.0f} s of recordings.",
         lane_defaults={name: round(min(max(v, limits[name][0]), limits[name][1]), 3) for name, v in means.items()},
         timbre=tuple(round(float(value), 3) for value in done.material.timbre),
-        model=ModelReference("adapted voice", done.report["weights_hash"]),
+        model=ModelReference(voice, done.report["weights_hash"]),
         adapters=(AdapterReference(done.adapter.id, done.adapter.sha256, dict.fromkeys(info.regions, 1.0)),),
     )  # fmt: skip
     folder = run / _PRESET_FOLDER

@@ -1,8 +1,8 @@
 """From recordings to an adapter, from end to end: gather, rehearse, train, choose, judge, write.
 
 Everything lies in the run's folder: `adaptation.json` (what was asked, so that nobody goes on with something else),
-`corpus`, `rehearsal.safetensors`, `stage-N` (checkpoints and logs), and at the end `adapter.safetensors`, `report.json`
-and `previews`. The same call goes on where an earlier one was stopped.
+`corpus`, `rehearsal-SEED.safetensors`, `stage-N` (checkpoints and logs), and at the end `adapter.safetensors`,
+`report.json` and `previews`. The same call goes on where an earlier one was stopped.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ log = logging.getLogger(__name__)
 ADAPTER_FILE: Final = "adapter.safetensors"
 REPORT_FILE: Final = "report.json"
 _ASKED_FILE: Final = "adaptation.json"
-_REHEARSAL_FILE: Final = "rehearsal.safetensors"
+_REHEARSAL_FILE: Final = "rehearsal-{seed}.safetensors"
 _HELD_OUT_SIZE: Final = 48
 _REHEARSAL_STEPS: Final = {True: 4, False: 12}  # of a distilled base, and of another
 
@@ -73,6 +73,7 @@ class Wanted:
     paths            folders or files of recordings
     minutes          of training; importing, measuring and judging come on top
     most_minutes     of recordings to learn from; the others are held out
+    shared           folder of corpus and rehearsal that several runs may share; None: the run's own
     n_rehearsed      windows of other techniques that the base draws for rehearsal
     n_judged         recordings that are sung again, at most
     """
@@ -92,6 +93,7 @@ class Wanted:
     device: str = "auto"
     max_steps: int = 10**9
     clock: Clock = "wall"
+    shared: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def adapt(
     base, codec = load_base(wanted.weights, device)
     _claim(wanted, base)
     material = gather_material(
-        wanted.paths, wanted.technique, wanted.terms, wanted.run,
+        wanted.paths, wanted.technique, wanted.terms, wanted.shared or wanted.run,
         most_minutes=wanted.most_minutes, n_workers=wanted.n_workers, on_progress=on_progress,
     )  # fmt: skip
     gathered_s = watch()
@@ -193,7 +195,7 @@ def _rehearsal(wanted: Wanted, base: Base, on_progress: Progress) -> Rehearsal |
     """Drawn once a run, and kept: a run that goes on rehearses the same."""
     if wanted.recipe.rehearsal <= 0.0 or wanted.n_rehearsed < 1:
         return None
-    path = wanted.run / _REHEARSAL_FILE
+    path = (wanted.shared or wanted.run) / _REHEARSAL_FILE.format(seed=wanted.recipe.seed)
     device = base.denoiser.device
     if path.is_file():
         try:

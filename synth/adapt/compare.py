@@ -57,7 +57,8 @@ def compare_methods(wanted: Wanted, seeds: Sequence[int], methods: Sequence[str]
     for seed in seeds:
         for method in methods:
             recipe = replace(of_method(wanted.recipe, method), seed=seed)
-            done: Adapted = adapt(replace(wanted, run=wanted.run / f"{method}-{seed}", recipe=recipe))
+            run = wanted.run / f"{method}-{seed}"
+            done: Adapted = adapt(replace(wanted, run=run, recipe=recipe, shared=wanted.run / "shared"))
             if done.adapter is None:
                 raise UserError("The comparison was stopped.", remedy="The same call goes on.")
             arms.append(Arm(method, seed, done.report))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from synth.adapt.adaptation import ADAPTER_FILE, Adapted, Wanted, adapt
+from synth.adapt.compare import compare_methods, methods_table, summarise
 from synth.adapt.material import deal_splits, find_recordings
 from synth.adapt.training import AdaptRecipe
 from synth.adapters.file import read_adapter
@@ -119,6 +120,15 @@ def test_a_run_that_was_stopped_goes_on(recordings: Path, weights: Path, tmp_pat
             again = resumed.trained.candidates["last"][name][suffix]
             # The moving average forgets the schedule's clock: learning rates go by time.
             np.testing.assert_allclose(again.float(), value.float(), atol=5e-3)
+
+
+def test_methods_are_compared_on_the_same_material(recordings: Path, weights: Path, tmp_path: Path) -> None:
+    arms = compare_methods(wanted(recordings, weights, tmp_path, n_steps=3), [4], ("lora", "sara"))
+    assert [(arm.method, arm.seed) for arm in arms] == [("lora", 4), ("sara", 4)]
+    assert {path.name for path in tmp_path.iterdir()} == {"lora-4", "sara-4", "shared"}
+    before = [arm.report["held_out"]["before"] for arm in arms]
+    assert before[0] == before[1]  # the base sings the same recordings the same
+    assert methods_table(summarise(arms), None).count("\n") == 6
 
 
 def test_another_adaptation_s_folder_is_refused(adapted: Adapted, recordings: Path, weights: Path) -> None:
