@@ -129,6 +129,10 @@ def _section(part: PartResult, prefix: str = "") -> str:
 def as_lines(report: Report) -> list[str]:
     """For a person at a terminal: what ran, and the figures."""
     ran = [[part.name, part.outcome, f"{part.seconds:.0f} s", part.reason] for part in report.parts]
-    figures = [[v.what, v.at_least, v.measured, v.outcome] for v in report.verdicts]
-    lines = aligned(["part", "", "", ""], ran)
-    return [*lines, "", *aligned(["figure", "at least", "measured", ""], figures)]
+    widest = max(map(len, _MARKS))
+    figures = [f"{v.outcome:<{widest}}  {v.what}: {v.measured or 'nothing'}{_asked(v)}" for v in report.verdicts]
+    return [*aligned(["part", "", "", ""], ran), "", *figures]
+
+
+def _asked(verdict: Verdict) -> str:
+    return f" (asked {verdict.at_least})" if verdict.at_least else ""

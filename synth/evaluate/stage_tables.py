@@ -80,6 +80,12 @@ def mean_interval(values: ArrayLike) -> Interval:
     return Interval(float(finite.mean()), float(finite.mean()) - reach, float(finite.mean()) + reach, n)
 
 
+def rho_interval(values: ArrayLike) -> Interval:
+    """The same of correlations, which end at -1 and 1."""
+    found = mean_interval(values)
+    return Interval(found.value, max(found.low, -1.0), min(found.high, 1.0), found.n)
+
+
 def arm_names(runs: Sequence[Run]) -> list[str]:
     """In the order of the study: the static recipe first."""
     names = list(dict.fromkeys(run["arm"] for run in runs))
@@ -137,7 +143,7 @@ def _both(name: str, triples: Sequence[tuple[NDArray[np.float64], ...]]) -> dict
     """Plain and partial rho over runs."""
     plain = [float(rank_correlation(regime, value)) for regime, value, _ in triples]
     partial = [_partial(regime, value, step) for regime, value, step in triples]
-    return {name: mean_interval(plain), f"{name}, step taken out": mean_interval(partial)}
+    return {name: rho_interval(plain), f"{name}, step taken out": rho_interval(partial)}
 
 
 def discrepancy_correlations(runs: Sequence[Run]) -> dict[str, Interval]:
@@ -147,7 +153,7 @@ def discrepancy_correlations(runs: Sequence[Run]) -> dict[str, Interval]:
     result = {}
     for name in ("v_loss", "log_mel_db_4", "kernel_4"):
         partial = [_partial(_log_d_at(run), _of(run, name), _of(run, "step")) for run in chosen]
-        result[f"{name}, over a run, step taken out"] = mean_interval(partial)
+        result[f"{name}, over a run, step taken out"] = rho_interval(partial)
         ends = np.array([[_log_d_at(run)[-1], _of(run, name)[-1]] for run in chosen])
         seeds = np.array([run["seed"] for run in chosen])
         for seed in set(seeds.tolist()):
@@ -181,7 +187,7 @@ def encoder_agreement(runs: Sequence[Run]) -> dict[str, Interval]:
         for run in static:
             (steps, ours), (_, theirs) = (_track(run, f"log_d by {name}") for name in ("ours", other))
             pairs.append(_partial(ours, theirs, steps) if len(ours) == len(theirs) > 3 else math.nan)
-        result[other] = mean_interval(pairs)
+        result[other] = rho_interval(pairs)
     return result
 
 
@@ -248,7 +254,7 @@ def _size_lines(stored: Mapping[str, Any]) -> list[str]:
         f"{len(runs)} runs of {len(arm_names(runs))} recipes and {len(seeds)} seeds on {stored['device']}: "
         f"{plan['steps']} steps of {plan['batch']} windows each, {runs[0]['parameters']:,} parameters, "
         f"{material['train_windows']} windows of {material['train_minutes']} minutes of voice, "
-        f"{material['asked_windows']} held-out windows to judge by; {spent_s / 60:.0f} minutes of processor time for "
+        f"{material['asked_windows']} held-out windows to judge by; {spent_s / 60:.1f} minutes of processor time for "
         f"training. Kernel distance of real to real: {runs[0]['real_to_real']:.4g}.",
     ]
 
@@ -314,7 +320,7 @@ def _correlation_table(runs: Sequence[Run]) -> list[str]:
 
 
 def _defined(interval: Interval) -> str:
-    return str(interval) if math.isfinite(interval.value) else "not defined: one side does not move"
+    return str(interval) if math.isfinite(interval.value) else "not defined: one side only follows the step, or stays"
 
 
 def _turn_tables(runs: Sequence[Run], arms: Sequence[str]) -> list[list[str]]:

@@ -13,6 +13,7 @@ from synth.evaluate.blocks import between, number
 from synth.evaluate.codec_fidelity import CodecFidelity
 from synth.evaluate.cost import CostReport
 from synth.evaluate.crosstalk import CrosstalkReport
+from synth.evaluate.fidelity import Deviation, FidelityReport
 from synth.evaluate.kernel import KernelReport
 from synth.evaluate.lanes import LaneFigures, LanesReport
 from synth.evaluate.onsets import OnsetsReport
@@ -24,7 +25,7 @@ from synth.evaluate.steps import StepsReport
 from synth.evaluate.sustained import SustainedReport
 from synth.evaluate.verdict import AIMED, MET, MISSED, NOTED, TOO_FEW, UNKNOWN, Verdict, over, under
 
-_FEWEST_SEGMENTS, _FEWEST_CLIPS, _FEWEST_NOTES = 200, 8, 4
+_FEWEST_SEGMENTS, _FEWEST_CLIPS, _FEWEST_NOTES, _FEWEST_RECORDINGS = 200, 8, 4, 5
 _KERNEL_GROUPS = ("growl", "whisper", "song")
 _BUSY = 1.8  # wall time times threads over processor time: beyond it something else had the machine
 _STREAMING_DB = -100.0
@@ -135,13 +136,24 @@ def _recognition(found: RecognitionReport) -> Sequence[Verdict]:
     return verdicts
 
 
+def _deviation(rows: Sequence[Deviation]) -> Sequence[Verdict]:
+    words = [f"{row.group} {number(row.average_db.value)} dB (n {row.n_recordings})" for row in rows]
+    return [Verdict("spectral deviation of recordings sung again", "", "", ", ".join(words), NOTED)]
+
+
+def _fidelity(found: FidelityReport) -> Sequence[Verdict]:
+    words = f"{number(found.mean_ratio)} times real to real, over {len(found.rows)} measures and groups"
+    outcome = NOTED if np.isfinite(found.mean_ratio) else UNKNOWN
+    return [Verdict("technique fidelity, Wasserstein distances", "", "", words, outcome)]
+
+
 def _kernel(found: KernelReport) -> Sequence[Verdict]:
     verdicts = [
         Verdict(
             f"kernel distance to real {row.group} ({row.distance}, {row.embedding})", "2x real to real", "1.3x",
             f"{number(row.halves.ratio, 2)} [{number(row.halves.ratio_low, 2)}, {number(row.halves.ratio_high, 2)}], "
             f"{row.halves.n_recordings} recordings",
-            under(row.halves.ratio, 2.0, 1.3),
+            under(row.halves.ratio, 2.0, 1.3) if row.halves.n_recordings >= _FEWEST_RECORDINGS else TOO_FEW,
         )
         for row in found.rows
         if row.group in _KERNEL_GROUPS and row.distance != "frechet"
@@ -267,8 +279,8 @@ def _sustained(found: SustainedReport) -> Sequence[Verdict]:
 _JUDGES: Mapping[str, Callable[[Any], Sequence[Verdict]]] = MappingProxyType(
     {
         "codec": _codec, "pitch": _pitch, "onsets": _onsets, "lanes": _lanes, "crosstalk": _crosstalk,
-        "recognition": _recognition, "kernel": _kernel, "steps": _steps, "speed": _speed, "cost": _cost,
-        "proof": _proof, "sustained": _sustained,
+        "recognition": _recognition, "deviation": _deviation, "fidelity": _fidelity, "kernel": _kernel,
+        "steps": _steps, "speed": _speed, "cost": _cost, "proof": _proof, "sustained": _sustained,
     }
 )  # fmt: skip
 # What is missing from the table where a part has not run.
