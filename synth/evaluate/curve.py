@@ -90,9 +90,18 @@ def measure_point(
         errors.append(lane_error(segment, middle_means(singer.sing(gesture, segment.seed))))
     found = [row.whole for row in evaluate_kernel(resung, [LogMelStatistics()]).rows if row.distance == "gaussian"]
     measures = [mean_interval(column) for column in spectra.T]
-    measures += [mean_interval(errors), mean_interval([interval.value for interval in found])]
+    measures += [mean_interval(errors), mean_of_intervals(found)]
     quality = singer.quality
     return Point(voice, minutes, singer.engine.weights_hash, quality, dict(zip(MEASURES, measures, strict=True)))
+
+
+def mean_of_intervals(found: Sequence[Interval]) -> Interval:
+    """Mean of independent estimates; half-widths add as squares. NaN for none, without bounds where one has none."""
+    if not found:
+        return Interval(float("nan"), float("nan"), float("nan"), 0)
+    value = float(np.mean([interval.value for interval in found]))
+    spread = float(np.sqrt(np.sum([(0.5 * (interval.high - interval.low)) ** 2 for interval in found])) / len(found))
+    return Interval(value, value - spread, value + spread, sum(interval.n for interval in found))
 
 
 def curve_segments(n_segments: int) -> list[Segment]:

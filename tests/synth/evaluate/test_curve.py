@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from synth.evaluate.curve import MEASURES, CurveReport, Point, curve_report, curve_segments, kept_point
+from synth.evaluate.curve import (
+    MEASURES,
+    CurveReport,
+    Point,
+    curve_report,
+    curve_segments,
+    kept_point,
+    mean_of_intervals,
+)
 from synth.evaluate.figures import curve_figure
 from synth.evaluate.statistics import Interval
 
@@ -57,6 +66,13 @@ def test_the_picture_has_a_line_a_voice() -> None:
     assert drawn.startswith("<svg")
     assert "ours" in drawn
     assert "other" in drawn
+
+
+def test_the_mean_of_two_estimates_is_surer_than_either() -> None:
+    mean = mean_of_intervals([Interval(1.0, 0.0, 2.0, 8), Interval(3.0, 2.0, 4.0, 8)])
+    assert (mean.value, mean.n) == (2.0, 16)
+    assert mean.high - mean.low == pytest.approx(2.0 / np.sqrt(2.0))
+    assert not np.isfinite(mean_of_intervals([]).value)
 
 
 def test_no_segment_is_judged_by_a_pitch_the_decoder_imposes() -> None:
