@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +18,7 @@ from app.commands.terminal import show
 from synth.errors import UserError
 
 if TYPE_CHECKING:
-    from app.services import InstrumentLike
+    from app.services import Instrument, InstrumentLike
 
 _POLL_S = 1.0 / 60.0
 _MIDI_PATIENCE_S = 3.0
@@ -28,6 +31,9 @@ _MIDI_PATIENCE_S = 3.0
 @click.option("--seconds", type=click.FloatRange(min=0.0), help="Stop by itself after so long; else Ctrl-C.")
 @click.option("--meter", "meter_s", type=click.FloatRange(min=0.1), help="Tell how it goes, every so many seconds.")
 @click.option("--gain", "gain_db", type=click.FloatRange(-60.0, 12.0), default=0.0, help="Level, dB.")
+@click.option("--osc", "osc_port", type=click.IntRange(0, 65535), help="Speak OSC at this port of this machine.")
+@click.option("--record", "record_path", type=click.Path(path_type=Path), help="Record the sound: .flac or .wav.")
+@click.option("--passage", "passage_path", type=click.Path(path_type=Path), help="Keep what is played as a passage.")
 def command(
     preset_id: str | None,
     midi_name: str | None,
@@ -35,6 +41,9 @@ def command(
     seconds: float | None,
     meter_s: float | None,
     gain_db: float,
+    osc_port: int | None,
+    record_path: Path | None,
+    passage_path: Path | None,
     as_json: bool,
 ) -> None:
     """Play a preset from a MIDI keyboard, without a window. Ctrl-C ends it.
@@ -55,11 +64,35 @@ def command(
         chosen = choose_midi_input(instrument, midi_name)
         instrument.set_midi_input(chosen)
         sys.stderr.write(f"{preset.name} listens to {chosen}. Ctrl-C ends it.\n")
-        result = perform(instrument, seconds, meter_s=meter_s, as_json=as_json)
+        with accompanied(instrument, osc_port, record_path, passage_path):
+            result = perform(instrument, seconds, meter_s=meter_s, as_json=as_json)
     finally:
         instrument.close()
     words = f"{result['notes']} notes, {result['under_runs']} under-runs"
     show({"preset": preset.id, "midi": chosen, **result}, [words], as_json=as_json)
+
+
+@contextmanager
+def accompanied(
+    instrument: Instrument, osc_port: int | None, record_path: Path | None, passage_path: Path | None
+) -> Iterator[None]:
+    """Let OSC and recordings run beside a performance. Raises UserError where they cannot."""
+    from app.services.accompaniment import Accompaniment
+
+    if osc_port is None and record_path is None and passage_path is None:
+        yield
+        return
+    beside = Accompaniment(instrument)
+    try:
+        if osc_port is not None:
+            sys.stderr.write(f"OSC at port {beside.speak_osc(osc_port)}.\n")
+        if record_path is not None:
+            beside.record_audio(record_path)
+        if passage_path is not None:
+            beside.record_passage(passage_path)
+        yield
+    finally:
+        beside.close()
 
 
 def choose_midi_input(instrument: InstrumentLike, wanted: str | None) -> str:

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +74,7 @@ class Instrument:
         self._link = SamplerLink(replace(settings, folder=self._folder))
         self._requests = RenderRequests()
         self._curves = MeasuredCurves()
+        self._others: list[Callable[[], Sequence[Event]]] = []
         self._events: list[Event] = []  # produced outside poll(), handed out by the next one
         self._audio = _silence(0)
         self._exports: deque[Path] = deque()  # asked for and not answered
@@ -103,6 +104,8 @@ class Instrument:
             self._hear(reply)
         self._events += self._sound_events()
         self._events += self._live.poll()
+        for poll in self._others:
+            self._events += poll()
         has_audio = len(self._audio) > 0
         due = self._requests.due(self._clock(), has_audio=has_audio) if self._is_open else None
         if due is not None:
@@ -272,6 +275,15 @@ class Instrument:
         self._sound.set_device(device_id)
 
     # ---- live
+
+    @property
+    def live(self) -> LiveLike:
+        """What plays notes by hand."""
+        return self._live
+
+    def also_poll(self, poll: Callable[[], Sequence[Event]]) -> None:
+        """Let this be polled with the instrument, and hand out its events."""
+        self._others.append(poll)
 
     def midi_inputs(self) -> list[str]:
         return self._live.midi_inputs()

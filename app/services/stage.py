@@ -68,7 +68,7 @@ class StageSession:
     """Fulfils `LiveLike`. Main thread, but for MIDI messages shown, which arrive on the receiver's."""
 
     def __init__(self, sound: StreamSound, options: StageOptions, bank: Sequence[Preset] = ()) -> None:
-        self._sound = sound
+        self.sound = sound
         self.engine = LiveEngine(sound.shared_name, options)
         self._bank = tuple(bank)
         self._inputs = MidiInputs(self._on_midi, ring_name=self.engine.midi.name)
@@ -92,11 +92,10 @@ class StageSession:
 
     def close(self) -> None:
         """Silence what sounds, end the engine, let go of the inputs."""
-        if not self._is_open:
-            return
-        self._is_open = False
-        self.panic()
-        self._inputs.close()
+        if self._is_open:
+            self._is_open = False
+            self.panic()
+            self._inputs.close()
         self.engine.close()
 
     def poll(self) -> list[Event]:
@@ -214,12 +213,12 @@ class StageSession:
 
     def audio(self, n_frames: int) -> Float32Array:
         """The last n_frames of the live stream that have been asked for -> [n_frames], for a scope."""
-        read, written = self._sound.live_frames()
-        return self._sound.live_audio(max(min(read, written) - n_frames, 0), n_frames)
+        read, written = self.sound.live_frames()
+        return self.sound.live_audio(max(min(read, written) - n_frames, 0), n_frames)
 
     def meter(self) -> LiveMeter:
         """How playing goes."""
-        return read_meter(self.engine, self._sound, failure=self._failure)
+        return read_meter(self.engine, self.sound, failure=self._failure)
 
 
 def read_meter(engine: LiveEngine, sound: StreamSound, *, failure: str = "") -> LiveMeter:

@@ -28,6 +28,7 @@ CLIENT: Final = "stridor-bench"
 MIDI_PORT: Final = f"JACK: {CLIENT}:keys"  # as app.midi.sources names it
 _OUTPUT: Final = "PortAudio:out_0"
 _PATIENCE_S: Final = 15.0
+_ATTEMPTS: Final = 3
 
 Score = list[tuple[int, bytes]]  # (frame from the start of the recording, MIDI message), in order
 
@@ -99,11 +100,17 @@ class Recorder:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_record_forever, args=(theirs,), name="stridor-bench", daemon=True)
-        self._process.start()
-        theirs.close()
-        self._expect()
+        for left in reversed(range(_ATTEMPTS)):
+            self._connection, theirs = context.Pipe()
+            self._process = context.Process(target=_record_forever, args=(theirs,), name="stridor-bench", daemon=True)
+            self._process.start()
+            theirs.close()
+            try:
+                self._expect()
+                return
+            except EOFError as fault:  # libjack could not start a thread, as where locked memory is short
+                if not left:
+                    raise UserError("The recorder does not start.", remedy="Run the bench again.") from fault
 
     def play(self, score: Score, seconds: float) -> Take:
         """Play `score` from now on and record for `seconds`."""
