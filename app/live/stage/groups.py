@@ -32,12 +32,14 @@ class Singer:
     resting   [n_lanes] see app.live.stage.lanes.resting_lanes
     timbre    [TIMBRE_DIM]; NaN: the technique's own
     gain      of the finished voice, linear
+    course    [n_lanes, n_frames] from a note's onset on, see app.live.stage.lanes.lane_course; None: always resting
     """
 
     preset: Preset
     resting: Float32Array
     timbre: Float32Array
     gain: float = 1.0
+    course: Float32Array | None = None
 
 
 def timbre_row(preset: Preset) -> Float32Array:

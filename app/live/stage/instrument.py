@@ -21,7 +21,7 @@ from app.live.performance.performance import Performance
 from app.live.performance.performed import PerformedControls
 from app.live.stage import meter as fields
 from app.live.stage.groups import OnsetGroups, Singer, timbre_row
-from app.live.stage.lanes import resting_lanes
+from app.live.stage.lanes import lane_course, resting_lanes
 from app.live.stage.memory import StageMemory
 from app.live.stage.messages import FromStage, Played, PresetChosen, StageNotice, StageSettings
 from app.live.stage.meter import Meter
@@ -218,4 +218,5 @@ class StageInstrument:
 
 
 def _singer(preset: Preset) -> Singer:
-    return Singer(preset, resting_lanes(preset), timbre_row(preset), 10.0 ** (preset.level_db / 20.0))
+    gain = 10.0 ** (preset.level_db / 20.0)
+    return Singer(preset, resting_lanes(preset), timbre_row(preset), gain, lane_course(preset))

@@ -9,7 +9,9 @@ import numpy as np
 from app.live.performance.performed import PerformedControls
 from app.state.passage import Note, Passage, Voice
 from app.state.preset import DEFAULT_VELOCITY, Preset
+from app.state.preset_parts import MAX_GESTURE_S
 from app.state.resolve import resolve
+from synth.spec.audio import FRAME_RATE_HZ
 from synth.spec.controls import Float32Array
 from synth.spec.lanes import LANE_IDS, LANES, TECHNIQUES, lane
 
@@ -23,15 +25,37 @@ TECHNIQUE: Final = slice(
 SPANS: Final = np.array([spec.maximum - spec.minimum for spec in LANES], dtype=np.float32)
 _INDEX: Final = {lane_id: index for index, lane_id in enumerate(LANE_IDS)}
 _SETTLED_S: Final = 20.0  # longer than any attack
-_HELD_S: Final = 40.0
+_HELD_S: Final = MAX_GESTURE_S + 10.0
 
 
 def resting_lanes(preset: Preset) -> Float32Array:
-    """What a held note sings by this preset alone, struck at DEFAULT_VELOCITY -> [n_lanes]."""
+    """What a note begins with by this preset alone, struck at DEFAULT_VELOCITY; presence as held -> [n_lanes]."""
+    course = lane_course(preset)
+    if course is None:
+        return _held(preset, round(_SETTLED_S * FRAME_RATE_HZ), 1)[:, 0]
+    resting = course[:, 0].copy()
+    resting[BEND] = 0.0  # a gesture's bend is in the pitch
+    return resting
+
+
+def lane_course(preset: Preset) -> Float32Array | None:
+    """What a held note sings from its onset on, until the preset's gestures have come to rest; None without gestures.
+
+    -> [n_lanes, n_frames], the last frame holding; presence 1
+    """
+    if not preset.gestures:
+        return None
+    last_s = max(points[-1][0] for points in preset.gestures.values())
+    course = _held(preset, 0, round(last_s * FRAME_RATE_HZ) + 2)
+    course[PRESENCE] = 1.0
+    return course
+
+
+def _held(preset: Preset, start_frame: int, n_frames: int) -> Float32Array:
+    """Lanes of a note that begins at 0 and is held beyond all of these frames -> [n_lanes, n_frames]."""
     voice = Voice("Live", preset.id, 0, (Note(0.0, _HELD_S, lane("pitch").default, DEFAULT_VELOCITY),))
-    passage = Passage(_HELD_S, voices=(voice,))
-    frame = resolve(passage, voice, preset, round(_SETTLED_S * 100), 1)
-    return np.array([frame.values[lane_id][0] for lane_id in LANE_IDS], dtype=np.float32)
+    frames = resolve(Passage(_HELD_S, voices=(voice,)), voice, preset, start_frame, n_frames)
+    return np.stack([frames.values[lane_id] for lane_id in LANE_IDS])
 
 
 class PlayedLanes:

@@ -15,10 +15,10 @@ from app.live.performance.commands import ALL_VOICES, StartVoice
 from app.live.performance.performed import PerformedControls
 from app.live.stage import meter as fields
 from app.live.stage.groups import OnsetGroups, Singer
-from app.live.stage.lanes import LOUDNESS, PITCH, PRESENCE, SPANS, PlayedLanes
+from app.live.stage.lanes import BEND, LOUDNESS, PITCH, PRESENCE, SPANS, PlayedLanes
 from app.live.stage.memory import MISS, N_SLOTS, StageMemory
 from app.live.stage.meter import Meter
-from synth.spec.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
+from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES, SAMPLE_RATE_HZ
 from synth.spec.controls import Float32Array
 from synth.spec.lanes import lane
 from synth.streaming.sounding import FrameSounder, decoder_window, frames_needed
@@ -73,6 +73,8 @@ class Voices:
         self._hz = np.zeros((N_SLOTS, MAX_BLOCK), dtype=np.float32)
         self._note = np.zeros(MAX_BLOCK, dtype=np.float32)
         self._out = np.zeros((N_SLOTS, MAX_BLOCK), dtype=np.float32)
+        self._ramp = np.arange(MAX_BLOCK, dtype=np.float32)
+        self._bend = np.zeros(MAX_BLOCK, dtype=np.float32)
         self._row = np.zeros(memory.lanes.shape[1], dtype=np.float32)
 
     @property
@@ -92,7 +94,7 @@ class Voices:
         row = self._row
         self._lanes.fill(command.voice, self._struck(singer, command.velocity), t_s, row)
         self._performed.fill_pitch(command.voice, self._note[:1], t_s, 0.0)
-        note = min(max(float(self._note[0]), _PITCH_RANGE[0]), _PITCH_RANGE[1])
+        note = min(max(float(self._note[0]) + _bend_at(singer, 0.0), _PITCH_RANGE[0]), _PITCH_RANGE[1])
         row[PITCH], row[PRESENCE] = note, 1.0
         frames = memory.frames
         frames.drifts[slot] = singer.preset.pitch_drift
@@ -179,6 +181,8 @@ class Voices:
                 hz[voice.slot] = self._memory.frames.latest_hz[voice.slot]
                 continue
             self._performed.fill_pitch(voice.number, note, t_s, step_s)
+            if voice.singer.course is not None:
+                self._bend_note(voice, note, t_s)
             np.clip(note, *_PITCH_RANGE, out=note)
             np.subtract(note, _A4_NOTE, out=note)
             np.multiply(note, 1.0 / 12.0, out=note)
@@ -197,9 +201,11 @@ class Voices:
         memory, row = self._memory, self._row
         for voice in self._by_number.values():
             slot = voice.slot
-            self._lanes.fill(voice.number, self._struck(voice.singer, voice.start.velocity), t_s, row)
+            struck = self._struck(voice.singer, voice.start.velocity, t_s - voice.event_s)
+            self._lanes.fill(voice.number, struck, t_s, row)
             self._performed.fill_pitch(voice.number, self._note[:1], t_s, 0.0)
-            row[PITCH] = min(max(float(self._note[0]), _PITCH_RANGE[0]), _PITCH_RANGE[1])
+            note = float(self._note[0]) + _bend_at(voice.singer, t_s - voice.event_s)
+            row[PITCH] = min(max(note, _PITCH_RANGE[0]), _PITCH_RANGE[1])
             row[PRESENCE] = _presence(voice, t_s)
             memory.lanes[slot] = row
             apart = np.abs(row - voice.told)
@@ -224,8 +230,24 @@ class Voices:
 
     # ---- inside
 
-    def _struck(self, singer: Singer, velocity: float) -> Float32Array:
-        resting = singer.resting.copy()
+    def _bend_note(self, voice: SoundingVoice, note: Float32Array, t_s: float) -> None:
+        """Add what the preset's gesture bends in this block to `note` [n_samples], straight from end to end."""
+        since_s, n_samples = t_s - voice.event_s, len(note)
+        first = _bend_at(voice.singer, since_s)
+        last = _bend_at(voice.singer, since_s + n_samples / SAMPLE_RATE_HZ)
+        bend = self._bend[:n_samples]
+        np.multiply(self._ramp[:n_samples], (last - first) / n_samples, out=bend)
+        np.add(bend, first, out=bend)
+        np.add(note, bend, out=note)
+
+    def _struck(self, singer: Singer, velocity: float, since_s: float = 0.0) -> Float32Array:
+        """What a note sings `since_s` after its onset without hands -> [n_lanes]."""
+        if singer.course is None:
+            resting = singer.resting.copy()
+        else:
+            frame = min(max(int(since_s * FRAME_RATE_HZ), 0), singer.course.shape[1] - 1)
+            resting = singer.course[:, frame].copy()
+            resting[BEND] = 0.0  # it is in the pitch
         resting[LOUDNESS] = singer.preset.loudness_for_velocity_db(float(resting[LOUDNESS]), velocity)
         return resting
 
@@ -275,6 +297,16 @@ def _presence(voice: SoundingVoice, t_s: float) -> float:
 def _release_s(voice: SoundingVoice) -> float:
     """How long presence falls: a frame at least."""
     return max(voice.singer.preset.release_s, HOP_SAMPLES / SAMPLE_RATE_HZ)
+
+
+def _bend_at(singer: Singer, since_s: float) -> float:
+    """Semitones that the preset's gesture bends a note `since_s` after its onset."""
+    if singer.course is None:
+        return 0.0
+    bends = singer.course[BEND]
+    place = min(max(since_s * FRAME_RATE_HZ - 0.5, 0.0), len(bends) - 1.0)
+    index = min(int(place), len(bends) - 2)
+    return float(bends[index] + (bends[index + 1] - bends[index]) * (place - index))
 
 
 def _hz_of(note: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,13 @@ import pytest
 
 from app.live.stage.ability import can_stream
 from app.live.stage.clock import StreamClock
-from app.live.stage.lanes import LOUDNESS, TECHNIQUE, resting_lanes, share_techniques
+from app.live.stage.lanes import LOUDNESS, PRESENCE, TECHNIQUE, lane_course, resting_lanes, share_techniques
 from app.live.stage.limiter import CEILING, Limiter
 from app.live.stage.meter import N_LATENCIES, Meter, percentiles_ms
 from app.live.stage.pressure import Pressure
 from app.state.preset import Preset
 from synth.spec import SAMPLE_RATE_HZ
-from synth.spec.lanes import TECHNIQUES
+from synth.spec.lanes import LANE_IDS, TECHNIQUES
 from tests.tiny_weights import save_tiny_weights
 
 
@@ -91,6 +92,19 @@ def test_what_is_no_number_becomes_silence() -> None:
     audio = np.full(64, np.nan, dtype=np.float32)
     assert Limiter().process(audio)
     assert not audio.any()
+
+
+def test_gestures_are_played_from_the_onset_on_and_hold_their_last_value() -> None:
+    still = Preset("a", "A", lane_defaults={"roughness": 0.1, "loudness": -20.0})
+    moving = replace(still, gestures={"roughness": ((0.0, 0.0), (1.0, 0.5)), "loudness": ((0.2, 4.0),)})
+    assert lane_course(still) is None
+    course = lane_course(moving)
+    assert course is not None
+    roughness = LANE_IDS.index("roughness")
+    assert course[roughness][[0, 50, 101]] == pytest.approx([0.1025, 0.3525, 0.6], abs=1e-3)
+    assert course[LOUDNESS] == pytest.approx(-16.0)
+    assert resting_lanes(moving)[roughness] == pytest.approx(0.1025, abs=1e-3)
+    assert resting_lanes(moving)[PRESENCE] == resting_lanes(still)[PRESENCE] == 1.0
 
 
 def test_resting_lanes_are_the_presets() -> None:
