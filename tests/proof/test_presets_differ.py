@@ -10,7 +10,7 @@ import pytest
 from app.state.passage import Note, Passage, Voice
 from app.state.preset import Preset
 from app.state.resolve import resolve
-from app.store.presets import list_presets
+from app.store.presets import FACTORY_FOLDER, list_presets
 from synth.engine import Engine
 from synth.evaluate.singing import Gesture, Singer
 from synth.features.analysis import analyse
@@ -38,7 +38,7 @@ def sung(singer: Singer, preset: Preset, seed: int) -> dict[str, float]:
 @pytest.fixture(scope="module")
 def heard() -> dict[str, list[dict[str, float]]]:
     singer = Singer(Engine.load(None, "cpu", 2), "draft")
-    return {preset.id: [sung(singer, preset, seed) for seed in SEEDS] for preset in list_presets()}
+    return {preset.id: [sung(singer, preset, seed) for seed in SEEDS] for preset in list_presets([FACTORY_FOLDER])}
 
 
 def test_there_are_at_least_five(heard: dict[str, list[dict[str, float]]]) -> None:
