@@ -15,13 +15,14 @@ from synth.evaluate.stage_tables import BASE, MEASURES, arm_names, difference, p
 try:
     # Never pyplot, which keeps figures and picks a window system.
     _new_figure: Any = importlib.import_module("matplotlib.figure").Figure
+    _ticker: Any = importlib.import_module("matplotlib.ticker")
 except ImportError as fault:
     raise UserError(
         "Plots need matplotlib, which is not installed.", remedy="Install the evaluation extra: .[evaluation]."
     ) from fault
 
 Run = Mapping[str, Any]
-_DPI = 110
+_DPI = 90
 _SHOWN = ("v_loss", "log_mel_db_4", "kernel_4")
 
 
@@ -67,8 +68,7 @@ def _curves(runs: Sequence[Run], path: Path) -> None:
     for axis, measure in zip(axes[0], _SHOWN, strict=True):
         for arm in arms:
             _band(axis, [run for run in runs if run["arm"] == arm], measure, arm)
-        axis.set_xscale("log")
-        axis.set_xlabel("step")
+        _over_steps(axis)
         axis.set_title(MEASURES[measure][0], fontsize=9)
     axes[0, 0].legend(fontsize=8)
     _finish(figure, path)
@@ -88,6 +88,7 @@ def _regimes(runs: Sequence[Run], path: Path) -> None:
     axes = figure.subplots(1, 3)
     for run in static:
         track = np.array(run["track"])
+        track = track[track[:, 1] != 0.0]  # from where it is measured
         axes[0].plot(track[:, 0], np.exp(track[:, 1]), color="#357", alpha=0.6)
     columns = [name for name in static[0]["track_columns"] if name.startswith("regime by ")]
     for index, name in enumerate(columns):
@@ -102,8 +103,7 @@ def _regimes(runs: Sequence[Run], path: Path) -> None:
             axes[2].plot(track[:, 0], track[:, 4], color=f"C{index}", alpha=0.7, label=arm if k == 0 else None)
     titles = ("discrepancy D, static runs", "regime of the static runs, by encoder", "regime that steers, by arm")
     for axis, title in zip(axes, titles, strict=True):
-        axis.set_xscale("log")
-        axis.set_xlabel("step")
+        _over_steps(axis)
         axis.set_title(title, fontsize=9)
     axes[0].set_yscale("log")
     for axis in axes[1:]:
@@ -130,6 +130,15 @@ def _injection(runs: Sequence[Run], path: Path) -> None:
     if axis.containers:
         axis.legend(fontsize=8)
     _finish(figure, path)
+
+
+def _over_steps(axis: Any) -> None:
+    """Steps in the logarithm, written out."""
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(_ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(_ticker.StrMethodFormatter("{x:.0f}"))
+    axis.xaxis.set_minor_locator(_ticker.NullLocator())
+    axis.set_xlabel("step")
 
 
 def _finish(figure: Any, path: Path) -> None:
