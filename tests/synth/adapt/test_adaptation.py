@@ -22,7 +22,7 @@ from tests.synth.corpus.recordings import voice, write
 from tests.tiny_weights import save_tiny_weights
 
 TERMS = Terms("CC0-1.0", "made by a formula", "Nobody")
-N_STEPS = 24
+N_STEPS = 42  # a report every 20 and at the end
 
 
 @pytest.fixture(scope="module")
