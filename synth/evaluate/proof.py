@@ -30,7 +30,7 @@ from synth.spec.controls import Float32Array
 
 ABLATIONS = ("time mean", "swapped")
 # In another order frames have the same distributions: only what hears order can miss it.
-_PROOFS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+PROOFS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {**dict.fromkeys((*ABLATIONS, "one frame"), MEASURES), "shuffled": (*PAIRED, "roughness", "modulation_db")}
 )
 ONE_TAKE = "roughness_one_take"  # mean error of roughness without the credit of the score: flatters what is frozen
@@ -102,7 +102,7 @@ def evaluate_ablations(
         latents.append([singer.latents(gestures[-1], seed) for seed in _SEEDS])
     recordings = recordings[: len(reals)]
     others = derangement(len(recordings), [recording.label for recording in recordings])
-    distances: dict[str, list[dict[str, float]]] = {"as sampled": [], **{name: [] for name in _PROOFS}}
+    distances: dict[str, list[dict[str, float]]] = {"as sampled": [], **{name: [] for name in PROOFS}}
     for index, (real, gesture) in enumerate(zip(reals, gestures)):
         presence = gesture.controls.values["presence"]
         own = latents[index]
@@ -122,7 +122,7 @@ def evaluate_ablations(
         if on_progress is not None:
             on_progress(index + 1, len(recordings))
     return tuple(
-        _ablation(name, measure, distances["as sampled"], distances[name]) for name in _PROOFS for measure in REPORTED
+        _ablation(name, measure, distances["as sampled"], distances[name]) for name in PROOFS for measure in REPORTED
     )
 
 
@@ -171,7 +171,7 @@ def _ablation(
     before = np.array([distances[measure] for distances in full])
     after = np.array([distances[measure] for distances in ablated])
     worsening = mean_interval(after - before)
-    is_worse, is_proof = worsening.low > 0.0, measure in _PROOFS[name]
+    is_worse, is_proof = worsening.low > 0.0, measure in PROOFS[name]
     return Ablation(name, measure, mean_interval(before), mean_interval(after), worsening, is_worse, is_proof)
 
 

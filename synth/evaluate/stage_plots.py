@@ -27,17 +27,18 @@ _SHOWN = ("v_loss", "log_mel_db_4", "kernel_4")
 
 
 PICTURES = {
-    "stages-differences.png": "Differences from the static recipe with their intervals",
-    "stages-curves.png": "Error and quality over the steps, mean and range of the seeds",
-    "stages-regime.png": "Discrepancy and regime over the steps",
-    "stages-injection.png": "FiLM and attention by what is given",
+    "differences": "Differences from the static recipe with their intervals",
+    "curves": "Error and quality over the steps, mean and range of the seeds",
+    "regime": "Discrepancy and regime over the steps",
+    "injection": "FiLM and attention by what is given",
 }
 
 
-def draw_all(runs: Sequence[Run], folder: Path) -> None:
-    """All of PICTURES."""
+def draw_all(runs: Sequence[Run], folder: Path, study: str = "stages") -> list[tuple[str, str]]:
+    """All of PICTURES -> (file name, label) of each; `study` begins the names."""
     for name, draw in zip(PICTURES, (_differences, _curves, _regimes, _injection), strict=True):
-        draw(runs, folder / name)
+        draw(runs, folder / f"{study}-{name}.png")
+    return [(f"{study}-{name}.png", label) for name, label in PICTURES.items()]
 
 
 def _mechanism_arms(runs: Sequence[Run]) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 
 from synth.errors import UserError
 from synth.evaluate.stage_plots import PICTURES
-from synth.evaluate.stage_report import BEGIN, END, write_into, write_report
+from synth.evaluate.stage_report import marks, write_into, write_report
 from synth.evaluate.stage_tables import (
     BASE,
     MEASURES,
@@ -158,10 +158,12 @@ def test_tables_go_into_a_page_between_its_marks(tmp_path: Path, caplog: pytest.
     page.write_text("before\n")
     with pytest.raises(UserError, match="no place"):
         write_into(results, page)
-    page.write_text(f"before\n{BEGIN}\nformer\n{END}\nafter\n")
-    write_into(results, page)
+    begin, end = marks("longer")
+    page.write_text(f"before\n{begin}\nformer\n{end}\nafter\n")
+    write_into(results, page, "longer")
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "former" not in text
-    assert all(name in text and (tmp_path / name).is_file() for name in PICTURES)
+    names = [f"longer-{name}.png" for name in PICTURES]
+    assert all(name in text and (tmp_path / name).is_file() for name in names)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from synth.corpus.simulator import simulate_random
 from synth.evaluate.distances import MEASURES, Sound
-from synth.evaluate.proof import ABLATIONS, REPORTED, evaluate_proof
+from synth.evaluate.proof import ABLATIONS, PROOFS, REPORTED, evaluate_proof, one_frame, shuffled
 from synth.evaluate.recordings import Recording, encode, extracted
 from synth.evaluate.resynthesis import ALL, FLOORS, METHODS, evaluate_resynthesis
 from synth.evaluate.singing import Singer
@@ -44,11 +45,28 @@ def test_resynthesis_compares_every_method(singer: Singer, recordings: list[Reco
 def test_proof_reports_every_ablation_and_measure(singer: Singer, recordings: list[Recording]) -> None:
     pair = ("test", recordings[0], recordings[1])
     report = evaluate_proof(singer, recordings, [pair])
-    assert [(a.ablation, a.measure) for a in report.ablations] == [(a, m) for a in ABLATIONS for m in REPORTED]
+    assert [(a.ablation, a.measure) for a in report.ablations] == [(a, m) for a in PROOFS for m in REPORTED]
+    assert set(ABLATIONS) < set(PROOFS)
+    heard = {a.measure for a in report.ablations if a.ablation == "shuffled" and a.is_proof}
+    assert "hnr_db" not in heard, "frames in another order have the same distribution"
+    assert "log_mel_db" in heard
     assert report.pairs == {"test": 1, "validation": 0, "train": 0}
     takes = {take.measure: take for take in report.takes}
     assert takes["aligned_log_mel_db"].real_takes.value > 0.0
     assert takes["aligned_log_mel_db"].seeds.value > 0.0
+
+
+def test_latents_are_shuffled_and_frozen_where_somebody_sings() -> None:
+    latents = np.arange(112, dtype=np.float32)[None].repeat(2, axis=0)
+    presence = np.zeros(80, dtype=np.float32)
+    presence[20:60] = 1.0
+    sung = slice(CONTEXT_FRAMES + 20, CONTEXT_FRAMES + 60)
+    mixed = shuffled(latents, presence)
+    assert np.array_equal(np.sort(mixed[0, sung]), latents[0, sung])
+    assert not np.array_equal(mixed, latents)
+    assert np.array_equal(np.delete(mixed, np.r_[sung], axis=1), np.delete(latents, np.r_[sung], axis=1))
+    assert np.array_equal(mixed[0], mixed[1]), "channels of a frame stay together"
+    assert np.unique(one_frame(latents, presence)) == [CONTEXT_FRAMES + 40]
 
 
 def test_a_recording_is_laid_out_as_sampled_latents_are(singer: Singer, recordings: list[Recording]) -> None:
