@@ -10,7 +10,7 @@ from app.commands.command import command as stridor_command
 from app.commands.presets_check import check_command
 from app.commands.presets_packs import (
     install_command,
-    keys_group,
+    keys_command,
     pack_command,
     remove_command,
     undo_command,
@@ -105,7 +105,7 @@ for _command in (
     install_command,
     remove_command,
     undo_command,
-    keys_group,
+    keys_command,
     gallery_command,
     registry_command,
     check_command,

@@ -24,8 +24,8 @@ FILE = click.Path(path_type=Path)
 
 @stridor_command(
     "pack",
-    example='stridor presets pack growl scream -o orcs.stridorpack --id orcs --name Orcs --author "Ann Singer" '
-    '--licence CC0-1.0 --consent "My own voice."',
+    example="stridor presets pack growl scream -o orcs.stridorpack --id orcs --name Orcs --author Ann "
+    "--licence CC0-1.0 --consent Mine",
 )
 @click.argument("preset_ids", metavar="PRESET...", nargs=-1, required=True)
 @click.option("-o", "--output", type=FILE, required=True, help="A .stridorpack file.")
@@ -44,7 +44,7 @@ FILE = click.Path(path_type=Path)
 def pack_command(preset_ids: tuple[str, ...], output: Path, unsigned: bool, as_json: bool, **given: Any) -> None:
     """Put presets, the adapters they sing with, and what you add into one file that strangers can install.
 
-    It is signed where you have a key: see `stridor presets keys make`.
+    It is signed where you have a key: see `stridor presets keys --make`.
     """
     from app.store.adapters import find_adapter
     from app.store.atomic import read_bytes
@@ -190,44 +190,30 @@ def undo_command(as_json: bool) -> None:
     show({"undone": name}, [f"Undone: {name}"], as_json=as_json)
 
 
-@click.group("keys")
-def keys_group() -> None:
-    """Your key, and those of authors whose packs you installed."""
+@stridor_command("keys", example="stridor presets keys")
+@click.option("--make", "makes_one", is_flag=True, help="Make your key first.")
+@click.option(
+    "--forget", metavar="FINGERPRINT", help="Forget a pinned key: its author's next pack counts as the first."
+)
+def keys_command(makes_one: bool, forget: str | None, as_json: bool) -> None:
+    """Show the fingerprints of your key, which signs your packs, and of those of authors whose packs you installed.
 
-
-@stridor_command("list", example="stridor presets keys list")
-def keys_list_command(as_json: bool) -> None:
-    """Show the fingerprints of your key and of every pinned one."""
-    from app.store.packs.keys import read_author_key, read_pins
+    Your key lies in your configuration folder, readable by you alone, and never goes into a pack.
+    """
+    from app.store.packs.keys import keys_folder, make_author_key, read_author_key, read_pins, write_pins
     from app.store.packs.signing import public_key_of
 
+    if makes_one:
+        make_author_key()
+    if forget is not None:
+        write_pins(read_pins().without(forget))
     key, pins = read_author_key(), read_pins()
     own = None if key is None else public_key_of(key).fingerprint
-    lines = [f"Yours: {own}" if own else "You have no key; `stridor presets keys make` makes one."]
+    lines = [f"Yours: {own}" if own else "You have no key; `stridor presets keys --make` makes one."]
+    lines += [f"Keep a copy of {keys_folder()} in a safe place: it cannot be made again."] if makes_one else []
     lines += [f"{pin.author}: {pin.key.fingerprint}" for pin in pins.pins]
     pinned = [{"author": pin.author, "fingerprint": pin.key.fingerprint} for pin in pins.pins]
     show({"own": own, "pinned": pinned}, lines, as_json=as_json)
-
-
-@stridor_command("make", example="stridor presets keys make")
-def keys_make_command(as_json: bool) -> None:
-    """Make your key. It lies in your configuration folder, readable by you alone, and never goes into a pack."""
-    from app.store.packs.keys import keys_folder, make_author_key
-    from app.store.packs.signing import public_key_of
-
-    fingerprint = public_key_of(make_author_key()).fingerprint
-    lines = [f"Your key: {fingerprint}", f"Keep a copy of {keys_folder()} in a safe place: it cannot be made again."]
-    show({"own": fingerprint}, lines, as_json=as_json)
-
-
-@stridor_command("forget", example='stridor presets keys forget "1a2b 3c4d 5e6f 7081 92a3 b4c5 d6e7 f809"')
-@click.argument("fingerprint")
-def keys_forget_command(fingerprint: str, as_json: bool) -> None:
-    """Forget a pinned key: the author's next pack is taken as the first."""
-    from app.store.packs.keys import read_pins, write_pins
-
-    write_pins(read_pins().without(fingerprint))
-    show({"forgotten": fingerprint}, ["Forgotten."], as_json=as_json)
 
 
 def _plan(pack: Any) -> Plan:
@@ -264,7 +250,3 @@ def _plan_values(plan: Plan) -> dict[str, Any]:
         "questions": sorted(plan.questions),
         "remarks": list(plan.remarks),
     }
-
-
-for _command in (keys_list_command, keys_make_command, keys_forget_command):
-    keys_group.add_command(_command)

@@ -13,7 +13,7 @@ from app.commands.terminal import show
 FILE = click.Path(path_type=Path)
 
 
-@stridor_command("gallery", example="stridor presets gallery packs -o public --title 'Voices of the north'")
+@stridor_command("gallery", example="stridor presets gallery packs -o public --title North")
 @click.argument("folder", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, help="The folder to write.")
 @click.option("--title", default="Voices", show_default=True)

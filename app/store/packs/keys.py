@@ -88,7 +88,7 @@ class Pins:
         wanted = fingerprint.replace(" ", "").lower()
         kept = tuple(pin for pin in self.pins if pin.key.fingerprint.replace(" ", "") != wanted)
         if len(kept) == len(self.pins):
-            raise UserError("No key with this fingerprint is pinned.", remedy="`stridor presets keys list` shows them.")
+            raise UserError("No key with this fingerprint is pinned.", remedy="`stridor presets keys` shows them.")
         return Pins(kept)
 
 
@@ -141,7 +141,7 @@ def make_author_key(folder: Path | None = None) -> Ed25519PrivateKey:
         with os.fdopen(handle, "wb") as file:
             file.write(pem)
     except FileExistsError as fault:
-        raise UserError("You have a key already.", remedy="`stridor presets keys list` shows it.") from fault
+        raise UserError("You have a key already.", remedy="`stridor presets keys` shows it.") from fault
     except OSError as fault:
         raise UserError(f"{path} was not written: {fault.strerror or fault}.", remedy="Check the folder.") from fault
     return key

@@ -23,7 +23,7 @@ NAMED = ("--id", "orcs", "--name", "Orcs", "--author", "Ann", "--licence", "CC0-
 
 def test_make_a_key_pack_verify_install_list_undo_and_remove(stridor: Program, tmp_path: Path) -> None:
     save_preset(forge.preset("mine"))
-    key = json.loads(stridor("presets", "keys", "make", "--json").out)["own"]
+    key = json.loads(stridor("presets", "keys", "--make", "--json").out)["own"]
     pack = str(tmp_path / "orcs.stridorpack")
     made = stridor("presets", "pack", "mine", "growl", "-o", pack, *NAMED)
     assert "2 presets, 0 adapters" in made.out
@@ -38,12 +38,12 @@ def test_make_a_key_pack_verify_install_list_undo_and_remove(stridor: Program, t
     assert installed["installed"] == ["mine-orcs", "growl-orcs"]
     assert "mine-orcs" in stridor("presets", "list").out
     assert json.loads(stridor("presets", "list", "--packs", "--json").out)["packs"][0]["id"] == "orcs"
-    assert key in stridor("presets", "keys", "list").out
+    assert key in stridor("presets", "keys").out
     assert stridor("presets", "remove", "orcs").status == 0
     assert "mine-orcs" not in stridor("presets", "list").out
     assert "Remove Orcs" in stridor("presets", "undo").out
     assert "mine-orcs" in stridor("presets", "list").out
-    assert stridor("presets", "keys", "forget", key).status == 0
+    assert stridor("presets", "keys", "--forget", key).status == 0
 
 
 def test_a_hostile_pack_is_one_line_and_changes_nothing(stridor: Program, tmp_path: Path) -> None:
