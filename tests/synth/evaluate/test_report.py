@@ -98,7 +98,7 @@ def test_an_evaluation_that_was_ended_goes_on(monkeypatch: pytest.MonkeyPatch, t
     bench = _bench()
     for result in run_parts(bench, ["first"]):
         keep(tmp_path, result)
-    wanted_s = dict.fromkeys(("first", "second"), 1.0)
+    wanted_s: dict[str, float] = {"first": 1.0, "second": 1.0}
     kept = usable(tmp_path, ["first", "second"], bench, wanted_s)
     results = run_parts(bench, ["first", "second"], kept=kept)
     assert [name for name, _ in ran] == ["first", "second"]
