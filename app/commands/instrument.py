@@ -11,18 +11,21 @@ from app.live.stage.ability import can_stream
 from app.live.stage.host import StageOptions
 from app.render.cache import default_folder
 from app.render.worker import WorkerSettings
+from app.services.attached import AttachedSession
 from app.services.instrument import Instrument
 from app.services.live import LiveSession
 from app.services.parts import LiveLike
 from app.services.stage import StageSession
+from app.services.stage_door import door_path, is_answered
 from app.store.program_bank import read_bank
 
 
-def make_instrument(*, device: str = "auto", output_device: str | None = None) -> Instrument:
+def make_instrument(*, device: str = "auto", output_device: str | None = None, joins: bool = True) -> Instrument:
     """An instrument that has not been started.
 
     device         "auto", "cpu" or "cuda", for the model
     output_device  a DeviceInfo.id; None: the system's default
+    joins          whether live notes go to the performance of `stridor live`, where one is under way
     """
     sound = SoundClient(device_id=output_device)
     settings = WorkerSettings(
@@ -31,11 +34,16 @@ def make_instrument(*, device: str = "auto", output_device: str | None = None) -
         device=device,
         extractor=passage_from_recording,
     )
-    return Instrument(sound_client=sound, live=make_live(sound, device=device), settings=settings)
+    return Instrument(sound_client=sound, live=make_live(sound, device=device, joins=joins), settings=settings)
 
 
-def make_live(sound: SoundClient, *, device: str = "auto") -> LiveLike:
-    """What plays notes by hand: the live engine for a voice that can be streamed, else cells of the renderer."""
+def make_live(sound: SoundClient, *, device: str = "auto", joins: bool = True) -> LiveLike:
+    """What plays notes by hand: the performance that is under way, else a live engine of its own.
+
+    A voice that cannot be streamed is played cell by cell, by the renderer.
+    """
+    if joins and is_answered(door_path()):
+        return AttachedSession()
     if not can_stream():
         return LiveSession(sound)
     options = StageOptions(device=device, spill_folder=default_folder().with_name("onsets"))

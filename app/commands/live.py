@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from synth.errors import UserError
 
 if TYPE_CHECKING:
     from app.services import Instrument, InstrumentLike
+    from app.services.stage_door import StageDoor
 
 _POLL_S = 1.0 / 60.0
 _MIDI_PATIENCE_S = 3.0
@@ -34,6 +36,8 @@ _MIDI_PATIENCE_S = 3.0
 @click.option("--osc", "osc_port", type=click.IntRange(0, 65535), help="Speak OSC at this port of this machine.")
 @click.option("--record", "record_path", type=click.Path(path_type=Path), help="Record the sound: .flac or .wav.")
 @click.option("--passage", "passage_path", type=click.Path(path_type=Path), help="Keep what is played as a passage.")
+@click.option("--status", "asks_status", is_flag=True, help="Say how the performance goes that is under way.")
+@click.option("--stop", "asks_stop", is_flag=True, help="End the performance that is under way.")
 def command(
     preset_id: str | None,
     midi_name: str | None,
@@ -44,17 +48,26 @@ def command(
     osc_port: int | None,
     record_path: Path | None,
     passage_path: Path | None,
+    asks_status: bool,
+    asks_stop: bool,
     as_json: bool,
 ) -> None:
     """Play a preset from a MIDI keyboard, without a window. Ctrl-C ends it.
 
+    A window that is opened meanwhile joins it, and may be closed or killed again.
     With --meter and --json every line on stdout is the meter as one JSON object, the last one the result.
     """
     from app.commands.instrument import make_instrument
+    from app.services.stage_door import ask
     from app.store.presets import load_preset
 
+    if asks_status or asks_stop:
+        answer = ask("stop" if asks_stop else "status")
+        words = "The performance ends." if asks_stop else json.dumps(answer, indent=1)
+        show({"stopped": True} if asks_stop else {"meter": answer}, [words], as_json=as_json)
+        return
     preset = load_preset(preset_id)
-    instrument = make_instrument()
+    instrument = make_instrument(joins=False)
     try:
         instrument.start()
         if device_id is not None:
@@ -64,12 +77,30 @@ def command(
         chosen = choose_midi_input(instrument, midi_name)
         instrument.set_midi_input(chosen)
         sys.stderr.write(f"{preset.name} listens to {chosen}. Ctrl-C ends it.\n")
-        with accompanied(instrument, osc_port, record_path, passage_path):
-            result = perform(instrument, seconds, meter_s=meter_s, as_json=as_json)
+        with accompanied(instrument, osc_port, record_path, passage_path), opened_door(instrument) as door:
+            result = perform(instrument, seconds, meter_s=meter_s, as_json=as_json, door=door)
     finally:
         instrument.close()
     words = f"{result['notes']} notes, {result['under_runs']} under-runs"
     show({"preset": preset.id, "midi": chosen, **result}, [words], as_json=as_json)
+
+
+@contextmanager
+def opened_door(instrument: Instrument) -> Iterator[StageDoor | None]:
+    """Let windows join. Where there can be no door, the performance goes on without one and says so."""
+    from app.services.stage_door import StageDoor
+
+    door = StageDoor(instrument.live)
+    try:
+        door.start()
+    except UserError as fault:
+        sys.stderr.write(f"No window can join: {fault}\n")
+        yield None
+        return
+    try:
+        yield door
+    finally:
+        door.close()
 
 
 @contextmanager
@@ -110,9 +141,14 @@ def choose_midi_input(instrument: InstrumentLike, wanted: str | None) -> str:
 
 
 def perform(
-    instrument: InstrumentLike, seconds: float | None, *, meter_s: float | None = None, as_json: bool = False
+    instrument: InstrumentLike,
+    seconds: float | None,
+    *,
+    meter_s: float | None = None,
+    as_json: bool = False,
+    door: StageDoor | None = None,
 ) -> dict[str, Any]:
-    """Let the keyboard play until `seconds` are over or Ctrl-C. -> figures"""
+    """Let the keyboard play until `seconds` are over, Ctrl-C, or `stridor live --stop`. -> figures"""
     from app.services import MidiActivity
 
     notes = 0
@@ -120,9 +156,14 @@ def perform(
     end_s = None if seconds is None else time.monotonic() + seconds
     try:
         while end_s is None or time.monotonic() < end_s:
-            for event in instrument.poll():
+            events = instrument.poll()
+            for event in events:
                 raise_or_tell(event)
                 notes += isinstance(event, MidiActivity) and event.kind == "note_on"
+            if door is not None:
+                door.poll(events)
+                if door.is_stop_asked:
+                    break
             if tell_at_s is not None and meter_s is not None and time.monotonic() >= tell_at_s:
                 tell_at_s += meter_s
                 tell_meter(instrument, as_json=as_json)

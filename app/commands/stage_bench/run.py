@@ -41,11 +41,11 @@ def run_parts(
         if not quiet:
             sys.stderr.write(f"{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}\n")
         # A server for each part: what one leaves behind is none of the next one's business.
-        with JackServer(period_frames) as jack:
-            try:
+        try:
+            with JackServer(period_frames) as jack:
                 result["parts"][name] = plain(PARTS[name](jack, settings))
-            except UserError as fault:
-                result["parts"][name] = {"failed": fault.message}
+        except UserError as fault:
+            result["parts"][name] = {"failed": fault.message}
         if out is not None:
             write_atomically(out, (json.dumps(plain(result), indent=1) + "\n").encode())
     return result

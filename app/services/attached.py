@@ -1,0 +1,161 @@
+"""A window at somebody else's performance: notes and choices go through the door, the meter comes back.
+
+Nothing waits: one thread speaks to the performance, what it heard last is what is shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+import numpy as np
+
+from app.live.stage.meter import LiveMeter
+from app.render.messages import Command, LiveAudio
+from app.services.events import DevicesChanged, Event, Notice
+from app.services.stage_door import TOLD, door_path, exchange
+from app.state.preset import Preset
+from app.store.presets import preset_to_document
+from synth.errors import UserError
+from synth.spec import Float32Array
+
+_LOOK_S: Final = 0.05
+_INPUTS_S: Final = 1.0
+_RETRY_S: Final = 1.0
+_PATIENCE_S: Final = 5.0
+
+_Asked = tuple[str, Mapping[str, Any]]
+
+
+class AttachedSession:
+    """Fulfils `LiveLike`. Main thread. close() leaves the performance as it is."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path or door_path()
+        self._asked: SimpleQueue[_Asked] = SimpleQueue()
+        self._heard: SimpleQueue[Event] = SimpleQueue()
+        self._meter: LiveMeter | None = None
+        self._inputs: list[str] = []
+        self._door: socket.socket | None = None
+        self._is_closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stage-visit", daemon=True)
+
+    def start(self, post: Callable[[Command], None]) -> None:
+        """`post` is not needed: the performance has a sampler of its own."""
+        del post
+        self._thread.start()
+
+    def close(self) -> None:
+        """Leave. Idempotent."""
+        self._is_closing.set()
+        door = self._door
+        if door is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                door.shutdown(socket.SHUT_RDWR)
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def poll(self) -> list[Event]:
+        """What the performance told."""
+        events: list[Event] = []
+        with contextlib.suppress(Empty):
+            while True:
+                events.append(self._heard.get_nowait())
+        return events
+
+    def hear(self, audio: LiveAudio) -> None:
+        """Nothing was asked of the render sampler."""
+
+    def forget(self) -> None:
+        """The render sampler's death does not touch the performance."""
+
+    def midi_inputs(self) -> list[str]:
+        return list(self._inputs)
+
+    def set_midi_input(self, name: str | None) -> None:
+        self._ask("set_midi_input", value=name)
+
+    def note_on(self, note: float, velocity: int) -> None:
+        self._ask("note_on", note=note, velocity=velocity)
+
+    def note_off(self, note: float) -> None:
+        self._ask("note_off", note=note)
+
+    def set_preset(self, preset: Preset) -> None:
+        self._ask("set_preset", value=preset_to_document(preset))
+
+    def panic(self) -> None:
+        self._ask("panic")
+
+    def set_lane(self, lane_id: str, value: float | None) -> None:
+        self._ask("set_lane", lane=lane_id, value=value)
+
+    def set_gain(self, gain_db: float) -> None:
+        self._ask("set_gain", value=gain_db)
+
+    def learn(self, lane_id: str | None) -> None:
+        self._ask("learn", value=lane_id)
+
+    def meter(self) -> LiveMeter | None:
+        return self._meter
+
+    def audio(self, n_frames: int) -> Float32Array:
+        """The stream is another process's -> zeros."""
+        return np.zeros(n_frames, dtype=np.float32)
+
+    # ---- inside
+
+    def _ask(self, name: str, **arguments: Any) -> None:
+        self._asked.put((name, arguments))
+
+    def _run(self) -> None:
+        was_there = True
+        while not self._is_closing.is_set():
+            try:
+                with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+                    self._door = door
+                    door.settimeout(_PATIENCE_S)
+                    door.connect(str(self._path))
+                    with door.makefile("rwb") as lines:
+                        was_there = True
+                        self._visit(lines)
+            except (OSError, ValueError):
+                self._meter = None
+                if was_there and not self._is_closing.is_set():
+                    was_there = False
+                    self._heard.put(Notice("The performance has ended.", "Start it again with `stridor live`."))
+            self._is_closing.wait(_RETRY_S)
+
+    def _visit(self, lines: Any) -> None:
+        inputs_at_s = 0.0
+        while not self._is_closing.is_set():
+            try:
+                while True:
+                    self._say(lines, *self._asked.get(timeout=_LOOK_S))
+            except Empty:
+                pass
+            for name, values in exchange(lines, "events", {}):
+                if name in TOLD:
+                    self._heard.put(TOLD[name](**values))
+            status = exchange(lines, "status", {})
+            if status is not None:
+                nan = {name: float("nan") for name, value in status.items() if value is None and name != "max_voices"}
+                self._meter = LiveMeter(**{**status, **nan})
+            if time.monotonic() >= inputs_at_s:
+                inputs_at_s = time.monotonic() + _INPUTS_S
+                inputs = [str(name) for name in exchange(lines, "midi_inputs", {})]
+                if inputs != self._inputs:
+                    self._inputs = inputs
+                    self._heard.put(DevicesChanged())
+
+    def _say(self, lines: Any, name: str, arguments: Mapping[str, Any]) -> None:
+        try:
+            exchange(lines, name, arguments)
+        except UserError as fault:
+            self._heard.put(Notice(fault.message, fault.remedy))

@@ -1,0 +1,150 @@
+"""A window joins a performance, plays in it, leaves, and the performance does not notice."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from app.live.stage.meter import LiveMeter
+from app.services.attached import AttachedSession
+from app.services.events import DevicesChanged, Event, LivePresetChanged, Notice
+from app.services.parts import LiveLike
+from app.services.stage_door import StageDoor, ask, is_answered
+from app.state.preset import Preset
+from synth.errors import UserError
+
+PATIENCE_S = 20.0
+METER = LiveMeter(
+    **{field.name: {"str": "playing", "float": 1.5}.get(str(field.type), 3) for field in fields(LiveMeter)}
+)
+
+
+class FakeLive:
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def midi_inputs(self) -> list[str]:
+        return ["Keystep"]
+
+    def meter(self) -> LiveMeter:
+        return METER
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments: self.told.append((name, *arguments))
+
+
+class Stage:
+    """A performance whose main loop is turned by the test."""
+
+    def __init__(self, path: Path) -> None:
+        self.live = FakeLive()
+        self.door = StageDoor(cast(LiveLike, self.live), path)
+        self.door.start()
+
+    def until(self, condition: Callable[[], bool], events: list[Event] | None = None) -> None:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < deadline_s, self.live.told
+            self.door.poll(events or [])
+            events = None
+            time.sleep(0.005)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path / "door" / "live.sock")
+    yield made
+    made.door.close()
+
+
+@pytest.fixture
+def window(stage: Stage) -> Iterator[AttachedSession]:
+    made = AttachedSession(stage.door.path)
+    made.start(lambda _command: None)
+    yield made
+    # Its thread may wait for an answer of the main loop.
+    stage.door.close()
+    made.close()
+
+
+def test_a_window_plays_in_a_performance(stage: Stage, window: AttachedSession) -> None:
+    preset = Preset("growl", "Growl", technique={"growl": 1.0})
+    window.note_on(60.5, 90)
+    window.set_preset(preset)
+    window.set_lane("roughness", 0.5)
+    window.learn("fry")
+    window.note_off(60.5)
+    window.panic()
+    stage.until(lambda: ("panic",) in stage.live.told)
+    assert stage.live.told == [
+        ("note_on", 60.5, 90), ("set_preset", preset), ("set_lane", "roughness", 0.5), ("learn", "fry"),
+        ("note_off", 60.5), ("panic",),
+    ]  # fmt: skip
+
+
+def test_a_window_sees_how_it_goes(stage: Stage, window: AttachedSession) -> None:
+    stage.until(lambda: window.meter() is not None and bool(window.midi_inputs()))
+    assert window.meter() == METER
+    heard: list[Event] = []
+    told = LivePresetChanged("scream")
+    stage.until(lambda: bool(heard.extend(window.poll()) or told in heard), [told])
+    assert DevicesChanged() in heard
+
+
+def test_a_window_that_goes_leaves_the_performance(stage: Stage) -> None:
+    visitor = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    visitor.connect(str(stage.door.path))
+    visitor.sendall(b'{"do": "note_on", "with": {"note": 60, "velocity": 80}}\n')
+    stage.until(lambda: ("note_on", 60.0, 80) in stage.live.told)
+    visitor.close()
+    assert is_answered(stage.door.path)
+
+
+NONSENSE = (
+    b"garbage", b"{}", b'{"do": 7}', b'{"do": "quit"}', b"[1]", b'{"do": "note_on", "with": {"note": "x"}}',
+    b'{"do": "note_on", "with": {"note": NaN, "velocity": 1}}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("line", NONSENSE)
+def test_nonsense_is_answered_and_does_nothing(stage: Stage, line: bytes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor, visitor.makefile("rwb") as lines:
+        visitor.settimeout(PATIENCE_S)
+        visitor.connect(str(stage.door.path))
+        lines.write(line + b"\n")
+        lines.flush()
+        assert "fault" in json.loads(lines.readline())
+    assert stage.live.told == []
+
+
+def test_a_preset_that_is_none_is_refused(stage: Stage, window: AttachedSession) -> None:
+    window._ask("set_preset", value={"id": "../etc"})
+    heard: list[Event] = []
+    stage.until(lambda: bool(heard.extend(window.poll()) or any(isinstance(event, Notice) for event in heard)))
+    assert stage.live.told == []
+
+
+def test_only_one_performance_has_the_door(stage: Stage) -> None:
+    with pytest.raises(UserError, match="under way already"):
+        StageDoor(cast(LiveLike, stage.live), stage.door.path).start()
+
+
+def test_a_door_left_by_a_crash_is_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "live.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
+        dead.bind(str(path))
+    assert not is_answered(path)
+    Stage(path).door.close()
+    assert not path.exists()
+
+
+def test_where_nobody_plays_that_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No performance is under way"):
+        ask("status", path=tmp_path / "live.sock")
