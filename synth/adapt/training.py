@@ -226,7 +226,8 @@ def train_adapter(
         loop = adapt_loop(minutes * share, recipe, str(base.denoiser.device), max_steps, clock)
         averaged, report = train(task, batch, loop, folder, should_stop)
         reports[f"stage {index + 1}"] = report
-        candidates = plan.collected(index, averaged, folder, candidates.get("last", {}))
+        best = folder / BEST_FILE if report.best_step < report.steps else None
+        candidates = plan.collected(index, averaged, best, candidates.get("last", {}))
         plan.n_trained = max(plan.n_trained, task.n_trained)
         if report.stopped:
             break
@@ -282,13 +283,13 @@ class TrainingPlan:
                 inject_peft(student, self.layers, self.recipe.low_rank())
         return student
 
-    def collected(self, stage: int, averaged: AdaptTask, folder: Path, earlier: Layers) -> dict[str, Layers]:
-        """Candidates: the moving average, and the best of the run where it is another."""
+    def collected(self, stage: int, averaged: AdaptTask, best: Path | None, earlier: Layers) -> dict[str, Layers]:
+        """Candidates: the moving average, and the best of the run where it is another. best: its file, or None."""
         found = {"last": self._taken_out(stage, averaged.student, earlier)}
-        if (folder / BEST_FILE).is_file():
-            best = copy.deepcopy(averaged)
-            load_average(folder / BEST_FILE, best)
-            found["best"] = self._taken_out(stage, best.student, earlier)
+        if best is not None and best.is_file():
+            kept = copy.deepcopy(averaged)
+            load_average(best, kept)
+            found["best"] = self._taken_out(stage, kept.student, earlier)
         return found
 
     def _taken_out(self, stage: int, student: nn.Module, earlier: Layers) -> Layers:
