@@ -44,6 +44,7 @@ PLANTED = {
     "the window imports torch": ("ui/planted.py", "import torch", "torch stays"),
     "the window opens a device": ("ui/planted.py", "import sounddevice", "The window knows"),
     "a core room imports Qt": ("app/store/planted.py", "import PySide6.QtCore", "Qt lives in ui"),
+    "adapters are played through peft": ("synth/adapters/planted.py", "import peft", "never imports training"),
     "the corpus imports the model": ("synth/corpus/planted.py", "import synth.diffusion", "The corpus knows"),
 }
 
