@@ -174,7 +174,7 @@ def read_index(folders: Sequence[Path] | None = None, cache: Path | None = None)
                 if entry is None:
                     continue
             entries[path] = entry
-            row = Row(*entry[_STAMP_FIELDS:], path)
+            row = Row._make((*entry[_STAMP_FIELDS:], path))
             rows.setdefault(row.id, row)
     if has_news or len(entries) != len(kept):
         _write_cache(cache, entries)
