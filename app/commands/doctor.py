@@ -17,6 +17,9 @@ from app.commands.terminal import show
 from app.report import fault_of, line_for, log_folder
 
 _MIDI_PATIENCE_S = 3.0
+_LIVE_VOICES = 4
+_LIVE_BLOCK = 128
+_LIVE_S = 0.5  # of sound, timed
 _PACKAGES = ("stridor", "torch", "numpy", "PySide6_Essentials", "sounddevice", "mido", "python-rtmidi", "swift-f0")
 
 
@@ -105,6 +108,33 @@ def _sound() -> Finding:
     return Finding(True, lines, values)
 
 
+def _live() -> Finding:
+    """What playing live costs here, and the quality that leaves room."""
+    from app.live.stage.ability import can_stream
+
+    if not can_stream():
+        return Finding(True, ("this voice is played cell by cell; a newer one can be streamed",))
+    from synth.engine import Engine  # torch: seconds
+    from synth.streaming.cost import decoder_cost, sampler_cost
+
+    engine = Engine.load()
+    sounding = decoder_cost(engine.codec, _LIVE_VOICES, _LIVE_BLOCK, seconds=_LIVE_S)
+    drawing = {n: sampler_cost(engine.denoiser, _LIVE_VOICES, 16, n, packed=True) for n in (4, 2, 1)}
+    steps = next((n for n, cost in drawing.items() if sounding.load + cost.load < 0.7 * (os.cpu_count() or 1)), None)
+    advice = f"play with {steps} steps" if steps is not None else "play fewer voices, or on a faster machine"
+    loads = ", ".join(f"{cost.load:.2f} with {n} steps" for n, cost in drawing.items())
+    return Finding(
+        steps is not None,
+        (f"{_LIVE_VOICES} voices: {advice}", f"of a core: sounding {sounding.load:.2f}, drawing {loads}"),
+        {
+            "voices": _LIVE_VOICES,
+            "sounding": asdict(sounding),
+            "drawing": {str(n): asdict(cost) for n, cost in drawing.items()},
+            "steps": steps,
+        },
+    )
+
+
 def _midi() -> Finding:
     from app.midi.inputs import MidiInputs
 
@@ -158,6 +188,7 @@ _SECTIONS: Mapping[str, Callable[[], Finding]] = {
     "versions": _versions,
     "model": _model,
     "sound": _sound,
+    "live": _live,
     "midi": _midi,
     "display": _display,
     "folders": _folders,

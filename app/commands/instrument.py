@@ -20,11 +20,14 @@ from app.services.stage_door import door_path, is_answered
 from app.store.program_bank import read_bank
 
 
-def make_instrument(*, device: str = "auto", output_device: str | None = None, joins: bool = True) -> Instrument:
+def make_instrument(
+    *, device: str = "auto", output_device: str | None = None, joins: bool = True, plays_live: bool = True
+) -> Instrument:
     """An instrument that has not been started.
 
     device         "auto", "cpu" or "cuda", for the model
     output_device  a DeviceInfo.id; None: the system's default
+    plays_live     whether a keyboard shall be played: a live engine takes two processes and a model of its own
     joins          whether live notes go to the performance of `stridor live`, where one is under way
     """
     sound = SoundClient(device_id=output_device)
@@ -34,7 +37,8 @@ def make_instrument(*, device: str = "auto", output_device: str | None = None, j
         device=device,
         extractor=passage_from_recording,
     )
-    return Instrument(sound_client=sound, live=make_live(sound, device=device, joins=joins), settings=settings)
+    live = make_live(sound, device=device, joins=joins) if plays_live else LiveSession(sound)
+    return Instrument(sound_client=sound, live=live, settings=settings)
 
 
 def make_live(sound: SoundClient, *, device: str = "auto", joins: bool = True) -> LiveLike:

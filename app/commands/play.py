@@ -49,7 +49,7 @@ def command(
     passage = open_passage(source, preset, seed)
     if start_s >= passage.duration_s:
         raise UserError(f"The passage lasts {passage.duration_s:g} s only.", remedy="Start earlier.")
-    instrument = make_instrument()
+    instrument = make_instrument(plays_live=False)
     try:
         instrument.start()
         if device_id is not None:

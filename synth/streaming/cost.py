@@ -61,11 +61,17 @@ def decoder_cost(
 
 
 def sampler_cost(
-    denoiser: Denoiser, n_voices: int, n_frames: int, n_steps: int, *, context_frames: int = CONTEXT_FRAMES
+    denoiser: Denoiser,
+    n_voices: int,
+    n_frames: int,
+    n_steps: int,
+    *,
+    context_frames: int = CONTEXT_FRAMES,
+    packed: bool = False,
 ) -> BlockCost:
     """Draw blocks of `n_frames` for n_voices in one call each, once their context is full."""
     scale = np.ones(denoiser.config.latent_dim, dtype=np.float32)
-    sampler = StreamingSampler(denoiser, 0 * scale, scale, n_voices, context_frames=context_frames)
+    sampler = StreamingSampler(denoiser, 0 * scale, scale, n_voices, context_frames=context_frames, packed=packed)
     condition = np.zeros((n_frames, CONDITION_DIM), dtype=np.float32)
     for voice in range(n_voices):
         sampler.begin(voice, voice)
