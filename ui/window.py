@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.services import Exported, InstrumentLike
+from app.state.capture import capture
 from app.store.recovery import RecoveryFile
 from ui.actions import Actions
 from ui.canvas.context import CanvasContext
@@ -229,10 +230,16 @@ class MainWindow(QMainWindow):
         self.preset_panel.heard.connect(self.audition.play)
         self.preset_panel.moved.connect(self.audition.use)
         self.preset_panel.told.connect(self.notice.tell)
+        self.preset_panel.capture_asked.connect(self._capture_preset)
         self.parts.presets.changed.connect(self.session.follow_presets)
         trouble = self.parts.presets.trouble
         if trouble is not None:
             self.notice.tell(trouble.message, trouble.remedy, "", True)
+
+    def _capture_preset(self) -> None:
+        document, at_s = self.document, self.context.playhead.position_s
+        at_s = min(at_s, document.passage.duration_s)
+        self.preset_panel.keep(capture(document.passage, document.voice, document.preset, at_s))
 
     def _on_exported(self, event: Exported) -> None:
         self.status.show_other("")

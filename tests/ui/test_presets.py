@@ -248,3 +248,13 @@ def test_what_strangers_wrote_is_never_markup(qapp: QApplication) -> None:
     assert bar.buttons[0].text() == "A  A && B"
     bar.deleteLater()
     panel_list.deleteLater()
+
+
+def test_what_was_drawn_is_kept_as_a_preset(window: MainWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("Found growl", True))
+    window.context.playhead.show_position(4.0)
+    window.preset_panel.capture_asked.emit()
+    kept = load_preset("found_growl")
+    assert kept.lane_defaults["roughness"] == pytest.approx(0.5, abs=0.01), "half-way from 0.2 to 0.8"
+    assert kept.technique == {"growl": 1.0}
+    assert window.document.voice.preset == "found_growl"

@@ -44,12 +44,14 @@ _MOST_AUTHORS = 20
 class PresetPanel(QWidget):
     """`chosen(id)` on user action only; `told(message, remedy, details, is_fault)`.
 
-    heard(Preset)    sing a note with it now;  moved(Preset): let the keyboard sing with it
+    heard(Preset)     sing a note with it now;  moved(Preset): let the keyboard sing with it
+    capture_asked     the user wants the voice as it is at the playhead; `keep` it
     """
 
     chosen = Signal(str)
     heard = Signal(object)
     moved = Signal(object)
+    capture_asked = Signal()
     told = Signal(str, str, str, bool)
 
     def __init__(self, theme: Theme, shelf: PresetShelf, parent: QWidget | None = None) -> None:
@@ -120,6 +122,10 @@ class PresetPanel(QWidget):
         preset = self._marked()
         if preset is not None:
             self._keep_as(preset, f"{preset.name} copy")
+
+    def keep(self, preset: Preset) -> None:
+        """Ask for a name and keep `preset` as the user's own."""
+        self._keep_as(preset, f"{preset.name} copy")
 
     def choose_any(self) -> None:
         """One of those listed, by chance."""
@@ -285,6 +291,7 @@ class PresetPanel(QWidget):
         has_one = preset is not None
         add("Edit…", self.edit, may=has_one)
         add("Save As…", self.save_as, may=has_one)
+        add("Keep Voice at Playhead As…", self.capture_asked.emit)
         is_own = preset is not None and desk.owns(preset.id)
         add("Delete", lambda: self._shelf.delete(preset.id) if preset is not None else None, may=is_own)
         menu.addSeparator()

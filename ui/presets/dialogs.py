@@ -112,6 +112,8 @@ class EditDialog(QDialog):
         self.consent.setPlaceholderText("Whose voice this is and what they agreed to")
         self.tags = QLineEdit(", ".join(preset.tags))
         self.description = QLineEdit(preset.description)
+        for field in (self.name, self.author, self.licence, self.consent, self.tags, self.description):
+            field.setCursorPosition(0)
         self.notes = QPlainTextEdit(preset.notes)
         self.notes.setFixedHeight(84)
         self.level = QDoubleSpinBox()
