@@ -25,11 +25,17 @@ from pathlib import Path
 from app.store.packs.install import plan_installation
 from app.store.packs.reader import read_pack
 from synth.errors import UserError
+
+def limit_to(kind, most):
+    """Never above a limit that this process has already."""
+    hard = resource.getrlimit(kind)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (most, most))
+
 pages = int(Path("/proc/self/statm").read_text().split()[0])
-limit = pages * resource.getpagesize() + int(sys.argv[2])
-resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-resource.setrlimit(resource.RLIMIT_CPU, (int(sys.argv[3]), int(sys.argv[3])))
-resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+limit_to(resource.RLIMIT_AS, pages * resource.getpagesize() + int(sys.argv[2]))
+limit_to(resource.RLIMIT_CPU, int(sys.argv[3]))
+limit_to(resource.RLIMIT_FSIZE, 0)
 found = {}
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:
