@@ -27,7 +27,7 @@ from app.store.packs.reader import read_pack
 from synth.errors import UserError
 
 def limit_to(kind, most):
-    """Never above a limit that this process has already."""
+    # never above a limit that this process has already
     hard = resource.getrlimit(kind)[1]
     most = most if hard == resource.RLIM_INFINITY else min(most, hard)
     resource.setrlimit(kind, (most, most))
