@@ -47,7 +47,8 @@ from synth.train.loop import BEST_FILE, LoopConfig, LoopReport, generator_of, tr
 Layers = dict[str, dict[str, Tensor]]
 Clock = Literal["wall", "processor"]
 MASKED: Final = "masked"  # full fine-tuning of SaRA's entries, the plain way: what SaRA's memory is held against
-# Of two or three rates each, four times apart, those after which an unknown voice's held-out error was lowest.
+# Tried on an unknown voice, 40 steps: at a quarter of these all learn less; at four times SaRA's it gets worse, and at
+# three times LoRA's it learns a little more and drifts twice as far.
 _RATES: Final[Mapping[str, float]] = {"sara": 4e-3, "full": 4e-4, MASKED: 4e-3}
 _PEFT_RATE: Final = 4e-3
 
