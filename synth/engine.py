@@ -32,6 +32,7 @@ from synth.diffusion.packed import PackedDenoiser, draw_together, packed_denoise
 from synth.diffusion.sampler import Network, SamplingPlan, sample_window
 from synth.diffusion.solvers import never
 from synth.diffusion.unet import Denoiser, DenoiserConfig
+from synth.dsp.smoothing import hann_mean
 from synth.errors import UserError, is_out_of_memory
 from synth.spec.audio import (
     CELL_FRAMES,
@@ -62,6 +63,8 @@ class Quality(StrEnum):
 _MOST_THREADS = 8
 _SILENT_TEMPERATURE = 0.3
 _FULL_NOISE_PRESENCE = 0.5
+_SUNG_PRESENCE = 0.1
+_TAIL_FRAMES = 4
 
 # No guidance here: the shipped denoiser has it distilled in (synth.train.distill); a plan may add more.
 PLANS = MappingProxyType(
@@ -109,6 +112,18 @@ def noise_temperature(presence: Float32Array) -> Float32Array:
     return np.clip(presence / _FULL_NOISE_PRESENCE, _SILENT_TEMPERATURE, 1.0).astype(np.float32)
 
 
+def sung_share(presence: Float32Array) -> Float32Array:
+    """How much of what was drawn is kept at every frame, the rest being silence -> [n_frames] 0..1.
+
+    Recordings are never as silent as a score: between phrases the model sings the room. Up to _TAIL_FRAMES beside
+    a frame where somebody sings all is kept, breath and release, and twice as far nothing is.
+    """
+    sung = np.clip(np.nan_to_num(presence) / _SUNG_PRESENCE, 0.0, 1.0)
+    padded = np.pad(sung, _TAIL_FRAMES, mode="edge")
+    grown = np.lib.stride_tricks.sliding_window_view(padded, 2 * _TAIL_FRAMES + 1).max(axis=1)
+    return np.clip(hann_mean(grown, 2 * _TAIL_FRAMES + 1), 0.0, 1.0).astype(np.float32)
+
+
 class Engine:
     """Codec, denoiser and their scales, resident on one device.
 
@@ -137,6 +152,8 @@ class Engine:
         self.repack()
         self._mean = np.asarray(config["latent_mean"], dtype=np.float32)
         self._std = np.asarray(config["latent_std"], dtype=np.float32)
+        silence = config.get("silence")
+        self._silence = None if silence is None else np.asarray(silence, dtype=np.float32)
         typical = config.get("technique_timbre", {})
         self._typical = {name: np.asarray(values, dtype=np.float32) for name, values in typical.items()}
         self.timbre_scale = TimbreScale(tuple(config["timbre_mean"]), tuple(config["timbre_std"]))
@@ -268,7 +285,15 @@ class Engine:
             )
 
         drawn = self._with_memory(draw)
-        return [np.ascontiguousarray((one * self._std + self._mean).T.astype(np.float32)) for one in drawn]
+        return [self._latents(one, window.values["presence"]) for one, window in zip(drawn, windows, strict=True)]
+
+    def _latents(self, drawn: Float32Array, presence: Float32Array) -> Float32Array:
+        """What a sampling drew [T, latent_dim], as the decoder takes it [latent_dim, T]; silence where nobody sings."""
+        raw = drawn * self._std + self._mean
+        if self._silence is not None:
+            share = sung_share(presence)[:, None]
+            raw = share * raw + (1.0 - share) * self._silence
+        return np.ascontiguousarray(raw.T.astype(np.float32))
 
     def _given(self, window: ControlFrames, seed: int, cell_index: int) -> tuple[Float32Array, Float32Array]:
         """Condition and initial noise of a cell's window."""

@@ -120,9 +120,11 @@ class Statistics:
         timbre: TimbreScale,
         technique_timbre: dict[str, NDArray[np.float32]],
         weight: NDArray[np.float32] | None = None,
+        silence: NDArray[np.float32] | None = None,
     ) -> None:
         self.mean, self.std, self.timbre = mean, std, timbre
         self.technique_timbre = technique_timbre
+        self.silence = silence
         self.weight = weight if weight is not None else even_weights(len(mean))
 
     @classmethod
@@ -136,7 +138,7 @@ class Statistics:
         typical = typical_timbres(store.store, timbre)
         std = (z.std(0) + 1e-3).astype(np.float32)
         weight = channel_weights(codec, latents, features["f0_hz"], std)
-        return cls(z.mean(0).astype(np.float32), std, timbre, typical, weight)
+        return cls(z.mean(0).astype(np.float32), std, timbre, typical, weight, store.silence)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Statistics:
@@ -145,7 +147,9 @@ class Statistics:
         typical = {name: np.asarray(v, dtype=np.float32) for name, v in config["technique_timbre"].items()}
         mean, std = (np.asarray(config[name], dtype=np.float32) for name in ("latent_mean", "latent_std"))
         weight = config.get("channel_weight")  # not in the first denoisers
-        return cls(mean, std, timbre, typical, None if weight is None else np.asarray(weight, dtype=np.float32))
+        silence = config.get("silence")
+        weight, silence = (None if v is None else np.asarray(v, dtype=np.float32) for v in (weight, silence))
+        return cls(mean, std, timbre, typical, weight, silence)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain lists for metadata."""
@@ -153,6 +157,7 @@ class Statistics:
             "latent_mean": [round(float(v), 6) for v in self.mean],
             "latent_std": [round(float(v), 6) for v in self.std],
             "channel_weight": [round(float(v), 4) for v in self.weight],
+            "silence": None if self.silence is None else [round(float(v), 5) for v in self.silence],
             "timbre_mean": [round(v, 5) for v in self.timbre.mean],
             "timbre_std": [round(v, 5) for v in self.timbre.std],
             "technique_timbre": {

@@ -108,6 +108,11 @@ class LatentStore:
         self._latents, self._gains_db = (tensor.to(self.device) for tensor in encoded)
         self._chances: dict[tuple[float, float], Tensor] = {}
 
+    @property
+    def silence(self) -> NDArray[np.float32]:
+        """Raw latents of digital silence, [latent_dim]: the padding before the first clip, where no clip is seen."""
+        return self._latents[0, 2 : _PAD_FRAMES - 8].float().mean(0).cpu().numpy()
+
     def _padded(self) -> Iterator[tuple[slice, Arrays]]:
         """Whole clips with their padding, a few at a time: (slice of the padded frames, arrays [1, frames])."""
         first = 0

@@ -9,6 +9,12 @@ import sys
 import weakref
 from pathlib import Path
 
+import numpy as np
+
+from synth.engine import sung_share
+from synth.spec.audio import WINDOW_FRAMES
+from synth.spec.controls import ControlFrames
+from synth.spec.lanes import LANES
 from tests.tiny_weights import tiny_engine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -64,3 +70,31 @@ def test_an_engine_that_nobody_holds_is_gone_with_its_threads(tmp_path: Path) ->
         assert held() is None
     finally:
         gc.enable()
+
+
+def test_what_is_drawn_is_kept_where_somebody_sings_and_a_little_beside() -> None:
+    presence = np.zeros(80, dtype=np.float32)
+    presence[30:50] = 1.0
+    share = sung_share(presence)
+    assert (share[26:54] > 0.4).all()
+    assert (share[30:50] == 1.0).all()
+    assert (share[:22] == 0.0).all()
+    assert (share[58:] == 0.0).all()
+    assert np.abs(np.diff(share)).max() < 0.3  # nothing is cut
+    assert (sung_share(np.full(10, np.nan, dtype=np.float32)) == 0.0).all()
+
+
+def test_silence_is_that_of_the_weights_where_they_know_one(tmp_path: Path) -> None:
+    engine = tiny_engine(tmp_path)
+    values = {spec.id: np.full(WINDOW_FRAMES, spec.default, dtype=np.float32) for spec in LANES}
+    values["presence"][:40] = 1.0
+
+    def sing() -> np.ndarray:
+        return engine.sample_cell(ControlFrames(values), seed=1, cell_index=0, quality="live")
+
+    drawn = sing()
+    engine._silence = np.linspace(-1.0, 1.0, engine.latent_dim, dtype=np.float32)
+    silenced = sing()
+    np.testing.assert_array_equal(silenced[:, :40], drawn[:, :40])
+    np.testing.assert_array_equal(silenced[:, 60:], np.broadcast_to(engine._silence[:, None], silenced[:, 60:].shape))
+    assert not np.array_equal(drawn[:, 60:], silenced[:, 60:])

@@ -26,7 +26,7 @@ from synth.diffusion.sampler import SamplingPlan, sample_window
 from synth.diffusion.solvers import cosine_sigmas
 from synth.diffusion.unet import Denoiser, DenoiserConfig
 from synth.engine import CODEC_FILE, DENOISER_FILE, Engine, load_denoiser
-from synth.train.control import ControlConfig, ControlRun, masked_distance, pooled, random_requests, refine
+from synth.train.control import ControlConfig, ControlRun, masked_distance, pooled, refine
 from synth.train.diffusion import Statistics, draw_context, make_batch, train_diffusion
 from synth.train.distill import (
     GUIDANCE,
@@ -41,6 +41,7 @@ from synth.train.distill import (
 from synth.train.hearing import EDGE_FRAMES, HEARD_LANES, Heard, Hearing
 from synth.train.latents import LatentStore, encode
 from synth.train.loop import LoopConfig, train
+from synth.train.requests import random_requests
 from tests.conftest import ExpectedLogs
 from tests.tiny_weights import TINY_CODEC, TINY_DENOISER, Codec
 
