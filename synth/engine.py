@@ -27,7 +27,6 @@ from synth.codec.noise import Stream, normal_frames
 from synth.codec.packed_decoder import PackedCodec, packed_codec
 from synth.codec.weights import content_hash, load_weights, read_config
 from synth.diffusion.conditioning import TimbreScale, condition_array, typical_timbre
-from synth.diffusion.first_unet import first_denoiser
 from synth.diffusion.packed import PackedDenoiser, draw_together, packed_denoiser
 from synth.diffusion.sampler import Network, SamplingPlan, sample_window
 from synth.diffusion.solvers import never
@@ -88,7 +87,12 @@ def load_denoiser(path: Path) -> tuple[Denoiser, dict[str, Any]]:
     """The denoiser stored at `path` and its whole configuration. UserError when it cannot be read."""
     config = read_config(path, "denoiser")
     shape = dict(config["denoiser"])
-    denoiser = Denoiser(DenoiserConfig.from_dict(shape)) if "patch" in shape else first_denoiser(shape)
+    if "patch" not in shape:
+        raise UserError(
+            f"{path} is a denoiser of the first kind, which this Stridor cannot play.",
+            remedy="Train it again with `stridor train diffusion`, or take the weights that come with Stridor.",
+        )
+    denoiser = Denoiser(DenoiserConfig.from_dict(shape))
     load_weights(path, denoiser)
     return denoiser.eval().requires_grad_(False), config
 

@@ -98,8 +98,6 @@ class StreamingSampler:
         pad_batch_to: int = 1,
         packed: bool = False,
     ) -> None:
-        if not isinstance(denoiser, Denoiser):
-            raise TypeError(f"a {type(denoiser).__name__} cannot go on from what has been heard")
         self.frame_multiple = denoiser.config.frame_multiple
         if context_frames % self.frame_multiple or context_frames < self.frame_multiple:
             raise ValueError(f"context must be a multiple of {self.frame_multiple} frames, not {context_frames}")

@@ -1,4 +1,5 @@
-"""What the engine promises about threads: each of them computes on one core, and all give the same samples."""
+"""What the engine promises about threads: each of them computes on one core, and all give the same samples; and what it
+refuses."""
 
 from __future__ import annotations
 
@@ -10,12 +11,16 @@ import weakref
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from synth.engine import sung_share
+from synth.codec.weights import save_weights
+from synth.diffusion.unet import Denoiser
+from synth.engine import DENOISER_FILE, load_denoiser, sung_share
+from synth.errors import UserError
 from synth.spec.audio import WINDOW_FRAMES
 from synth.spec.controls import ControlFrames
 from synth.spec.lanes import LANES
-from tests.tiny_weights import tiny_engine
+from tests.tiny_weights import TINY_DENOISER, tiny_engine
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 N_THREADS = 2
@@ -98,3 +103,12 @@ def test_silence_is_that_of_the_weights_where_they_know_one(tmp_path: Path) -> N
     np.testing.assert_array_equal(silenced[:, :40], drawn[:, :40])
     np.testing.assert_array_equal(silenced[:, 60:], np.broadcast_to(engine._silence[:, None], silenced[:, 60:].shape))
     assert not np.array_equal(drawn[:, 60:], silenced[:, 60:])
+
+
+def test_a_denoiser_of_the_first_kind_is_refused_in_one_line(tmp_path: Path) -> None:
+    shape = TINY_DENOISER.as_dict()
+    del shape["patch"]  # what the first ones did not know
+    save_weights(tmp_path / DENOISER_FILE, Denoiser(TINY_DENOISER), "denoiser", {"denoiser": shape})
+    with pytest.raises(UserError, match="first kind") as caught:
+        load_denoiser(tmp_path / DENOISER_FILE)
+    assert "stridor train diffusion" in caught.value.remedy

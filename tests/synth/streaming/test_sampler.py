@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from synth.codec.noise import Stream, normal_frames
 from synth.diffusion.conditioning import CONDITION_DIM, condition_array
-from synth.diffusion.first_unet import FirstDenoiser, FirstDenoiserConfig
 from synth.diffusion.sampler import SamplingPlan, sample_window
 from synth.engine import Engine
 from synth.spec.lanes import LANE_IDS
@@ -150,10 +149,6 @@ def test_without_context_a_block_is_what_the_engine_draws(engine: Engine, n_step
 
 
 def test_what_cannot_be_done_is_said(engine: Engine) -> None:
-    n = engine.latent_dim
-    first = FirstDenoiser(FirstDenoiserConfig(widths=(8, 8), film_dim=8, pathway_dim=8, heads=1))
-    with pytest.raises(TypeError, match="cannot go on"):
-        StreamingSampler(first, np.zeros(n, np.float32), np.ones(n, np.float32), 1)  # pyright: ignore[reportArgumentType]
     sampler = sampler_of(engine)
     with pytest.raises(ValueError, match="multiple"):
         sampler.draw([BlockRequest(0, np.zeros((3, CONDITION_DIM), np.float32))], 1)
