@@ -64,7 +64,7 @@ class ControlMap:
     ) -> None:
         """A control of a note or channel stands at `amount` 0..1: move that voice's lanes."""
         for index, binding in self._by_source.get(source, ()):
-            self._move(state, index, binding, binding.value(binding.place(amount, centre)), t_s, out)
+            self._move(state, index, binding, self._value(binding, binding.place(amount, centre)), t_s, out)
 
     def apply_shared(self, source: str, amount: float, t_s: float, out: list[Command], *, centre: float = 0.5) -> None:
         """A control of all voices stands at `amount` 0..1; soft ones may have to wait."""
@@ -75,7 +75,7 @@ class ControlMap:
             elif binding.mode == "set":
                 self._jumped.add(binding.lane)
             if place is not None:
-                self._move(self.shared, index, binding, binding.value(place), t_s, out)
+                self._move(self.shared, index, binding, self._value(binding, place), t_s, out)
 
     def let_go(self, state: LaneState, source: str, t_s: float, out: list[Command]) -> None:
         """A control of a note or channel is as if it had never been touched."""
@@ -86,14 +86,14 @@ class ControlMap:
                 out.append(SetLane(t_s, state.voice, binding.lane, None, binding.smoothing_s))
 
     def set_lane(self, state: LaneState, lane_id: str, value: float | None, t_s: float, out: list[Command]) -> None:
-        """Somebody names a lane and its value; None gives it back. Values are forced into the lane's range."""
+        """Somebody names a lane and its value; None gives it back. Values are forced into the preset's range of it."""
         if value is None:
             if state.lanes.pop(lane_id, None) is not None:
                 out.append(SetLane(t_s, state.voice, lane_id, None, _smoothing_s(lane_id)))
             return
         if lane_id not in state.lanes and len(state.lanes) >= MAX_LANES:
             return
-        low, high = lane_range(lane_id)
+        low, high = self._preset.lane_ranges.get(lane_id) or lane_range(lane_id)
         value = min(max(value, low), high)
         if state is self.shared:
             self._jumped.discard(lane_id)
@@ -159,8 +159,8 @@ class ControlMap:
         if grip.value is None or now != grip.value:
             grip.value = None
             current = self._preset_value(binding.lane) if now is None else now
-            span = binding.high - binding.low
-            there = min(max((current - binding.low) / span, 0.0), 1.0) if span else place
+            low, high = self._ends(binding)
+            there = min(max((current - low) / (high - low), 0.0), 1.0) if high != low else place
             if binding.takeover == "pickup":
                 has_passed = before is not None and (before - there) * (place - there) <= 0
                 if not has_passed and abs(place - there) > _NEAR:
@@ -170,8 +170,22 @@ class ControlMap:
                 if before is None or abs(place - grip.place) > _NEAR:
                     return None if before is None else place
                 place = grip.place
-        grip.value = binding.value(place)
+        grip.value = self._value(binding, place)
         return place
+
+    def _value(self, binding: Binding, place: float) -> float:
+        """The lane's value (or offset) where the control stands at `place` 0..1 of its travel."""
+        if binding.mode != "set" or binding.lane not in self._preset.lane_ranges:
+            return binding.value(place)
+        low, high = self._ends(binding)
+        return low + (high - low) * place
+
+    def _ends(self, binding: Binding) -> tuple[float, float]:
+        """The lane at the control's two ends: of the preset's range where it has one, turned as the profile is."""
+        limits = self._preset.lane_ranges.get(binding.lane) if binding.mode == "set" else None
+        if limits is None:
+            return binding.low, binding.high
+        return limits if binding.low <= binding.high else (limits[1], limits[0])
 
     def _preset_value(self, lane_id: str) -> float:
         """What a lane is while nothing moves it: the preset, else its techniques' habits."""

@@ -248,3 +248,19 @@ def test_default_profiles_are_whole() -> None:
     for spec in LANES:
         if spec.midi_default not in (None, "pitch_bend"):
             assert (spec.midi_default, spec.id) in bound
+
+
+# ---- the preset's ranges
+
+
+def test_controls_and_faders_move_a_lane_within_the_presets_range() -> None:
+    ranged = replace(ROUGH, lane_ranges={"roughness": (0.2, 0.6)})
+    stage = Stage(ControllerProfile("test", (Binding("cc20", "roughness", 0.0, 1.0),)), ranged)
+    assert turn(stage, 0, 127) == [0.2, 0.6]
+    assert values(stage.do(LaneMoved(10.0, "roughness", 0.4))) == [0.4]
+    assert values(stage.do(LaneMoved(10.0, "roughness", 0.9))) == [0.6]
+    assert values(stage.do(LaneMoved(10.0, "roughness", 0.0))) == [0.2]
+    turned = Stage(ControllerProfile("test", (Binding("cc20", "roughness", 1.0, 0.0),)), ranged)
+    assert turn(turned, 0, 127) == [0.6, 0.2]
+    soft = Stage(ControllerProfile("test", (Binding("cc20", "roughness", 0.0, 1.0, takeover="pickup"),)), ranged)
+    assert turn(soft, 0, 110) == [pytest.approx(0.546, abs=1e-3)], "0.5 lies at three quarters of the travel"
