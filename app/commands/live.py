@@ -28,7 +28,7 @@ _MIDI_PATIENCE_S = 3.0
 
 @stridor_command("live", example="stridor live --preset growl --midi keystation")
 @click.option("--preset", "preset_id", help="Who sings; see `stridor presets list`.")
-@click.option("--midi", "midi_name", help="A MIDI input whose name contains this; else the first there is.")
+@click.option("--midi", "midi_name", help="A MIDI input whose name contains this; else the first, or with --osc none.")
 @click.option("--output", "device_id", help="An output device; see `stridor doctor`.")
 @click.option("--seconds", type=click.FloatRange(min=0.0), help="Stop by itself after so long; else Ctrl-C.")
 @click.option("--meter", "meter_s", type=click.FloatRange(min=0.1), help="Tell how it goes, every so many seconds.")
@@ -74,9 +74,10 @@ def command(
             instrument.set_output_device(device_id)
         instrument.set_live_preset(preset)
         instrument.set_live_gain(gain_db)
-        chosen = choose_midi_input(instrument, midi_name)
+        needs_keys = midi_name is not None or osc_port is None
+        chosen = choose_midi_input(instrument, midi_name) if needs_keys else None
         instrument.set_midi_input(chosen)
-        sys.stderr.write(f"{preset.name} listens to {chosen}. Ctrl-C ends it.\n")
+        sys.stderr.write(f"{preset.name} listens to {chosen or 'OSC'}. Ctrl-C ends it.\n")
         with accompanied(instrument, osc_port, record_path, passage_path), opened_door(instrument) as door:
             result = perform(instrument, seconds, meter_s=meter_s, as_json=as_json, door=door)
     finally:

@@ -27,11 +27,11 @@ def onset(_jack: JackServer, settings: BenchSettings) -> dict[str, Any]:
     with recorder() as tape, play_with([hard_preset()], settings) as stage:
         made = stage.wait_for_onsets(200)
         score, events = struck_notes(settings.n_notes, keys=(57, 60, 64, 67), seed=1)
-        found, silent, gaps = latencies(tape, score, events)
+        found, silent, unseen = latencies(tape, score, events)
         meter = stage.meter()
     figures = analysis.spread_ms(found)
     return figures | {
-        "silent": silent, "recorder_gaps": gaps, "onsets_made": made, "hits": meter.cache_hits,
+        "silent": silent, "unseen": unseen, "onsets_made": made, "hits": meter.cache_hits,
         "misses": meter.cache_misses, "told_p99_ms": meter.latency_p99_ms, "zero_frames": meter.zero_frames,
         "asked": analysis.verdict(figures, "p99_ms", 8.0),
         "asked_jitter": analysis.verdict(figures, "p99_minus_p1_ms", 3.0),
@@ -53,11 +53,11 @@ def miss(_jack: JackServer, settings: BenchSettings) -> dict[str, Any]:
             events.append(at)
             at += 19_200 + int(rng.integers(0, 128))
         before = stage.meter()
-        found, silent, gaps = latencies(tape, score, events)
+        found, silent, unseen = latencies(tape, score, events)
         after = stage.meter()
     figures = analysis.spread_ms(found)
     return figures | {
-        "silent": silent, "recorder_gaps": gaps, "misses": after.cache_misses - before.cache_misses,
+        "silent": silent, "unseen": unseen, "misses": after.cache_misses - before.cache_misses,
         "hits": after.cache_hits - before.cache_hits, "draw_ms": after.draw_ms, "frames_ms": after.frames_ms,
         "asked": analysis.verdict(figures, "p95_ms", 60.0),
     }  # fmt: skip
@@ -66,11 +66,11 @@ def miss(_jack: JackServer, settings: BenchSettings) -> dict[str, Any]:
 def bend(_jack: JackServer, settings: BenchSettings) -> dict[str, Any]:
     """Pitch bend to heard pitch: twin notes of one seed, one of them bent by two semitones."""
     key, f0_hz = 60, 261.63
-    found, silent, gaps, notes = twins(settings, key, bytes((0xE0, 127, 127)), f0_hz=f0_hz)
+    found, silent, unseen, notes = twins(settings, key, bytes((0xE0, 127, 127)), f0_hz=f0_hz)
     figures = analysis.spread_ms(found)
     return figures | {
         "not_found": silent,
-        "recorder_gaps": gaps,
+        "unseen": unseen,
         **notes,
         "asked": analysis.verdict(figures, "p95_ms", 15.0),
     }
@@ -80,10 +80,10 @@ def lanes(_jack: JackServer, settings: BenchSettings) -> dict[str, Any]:
     """Breathiness and roughness to heard change: where twins part by more than they do unmoved."""
     result: dict[str, Any] = {}
     for name, control in (("roughness", 1), ("breathiness", 2)):
-        found, silent, gaps, notes = twins(settings, 57, bytes((0xB0, control, 110)), f0_hz=None)
+        found, silent, unseen, notes = twins(settings, 57, bytes((0xB0, control, 110)), f0_hz=None)
         figures = analysis.spread_ms(found)
         result[name] = figures | {
-            "not_found": silent, "recorder_gaps": gaps, **notes, "asked": analysis.verdict(figures, "p95_ms", 60.0)
+            "not_found": silent, "unseen": unseen, **notes, "asked": analysis.verdict(figures, "p95_ms", 60.0)
         }  # fmt: skip
     return result
 
@@ -159,7 +159,7 @@ def programs(_jack: JackServer, settings: BenchSettings) -> dict[str, Any]:
             score += [(at + 7200, bytes((0x80, 57, 0))), (at + 12_000, ALL_SOUND_OFF)]
             events.append(at)
             at += 16_800
-        found, silent, gaps = latencies(tape, score, events)
+        found, silent, unseen = latencies(tape, score, events)
         held: Score = [(LEAD, bytes((0x90, 50, 96)))]
         held += [(LEAD + _S + 4800 * i, bytes((0xC0, i % len(bank)))) for i in range(10)]
         held += [(LEAD + 3 * _S, bytes((0x80, 50, 0)))]
@@ -169,7 +169,7 @@ def programs(_jack: JackServer, settings: BenchSettings) -> dict[str, Any]:
     level = np.sqrt(np.maximum(np.convolve(body**2, np.full(960, 1 / 960), mode="valid"), 0.0))
     figures = analysis.spread_ms(found)
     return figures | {
-        "silent": silent, "recorder_gaps": gaps, "onsets_made": made, "zero_frames": meter.zero_frames,
+        "silent": silent, "unseen": unseen, "onsets_made": made, "zero_frames": meter.zero_frames,
         "quietest_20_ms_of_held_note_db": float(20 * np.log10(max(level.min(), 1e-9) / max(level.max(), 1e-9))),
         "asked": analysis.verdict(figures, "p95_ms", 20.0),
     }  # fmt: skip

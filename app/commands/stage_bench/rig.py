@@ -35,10 +35,19 @@ Score = list[tuple[int, bytes]]  # (frame from the start of the recording, MIDI 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What was recorded. `gaps` are periods the recorder itself lost."""
+    """What was recorded. `gap_frames`: where the recorder itself was late and lost a period or more."""
 
     audio: Float32Array
-    gaps: int
+    gap_frames: tuple[int, ...]
+
+    @property
+    def gaps(self) -> int:
+        """How often it was late."""
+        return len(self.gap_frames)
+
+    def is_whole(self, start: int, end: int) -> bool:
+        """Whether nothing is missing between two frames."""
+        return not any(start <= frame <= end for frame in self.gap_frames)
 
 
 class JackServer:
@@ -115,10 +124,10 @@ class Recorder:
     def play(self, score: Score, seconds: float) -> Take:
         """Play `score` from now on and record for `seconds`."""
         self._connection.send((score, seconds))
-        path, gaps = self._expect(seconds)
+        path, gap_frames = self._expect(seconds)
         audio = np.load(path, allow_pickle=False)
         Path(path).unlink()
-        return Take(audio, gaps)
+        return Take(audio, tuple(gap_frames))
 
     def close(self) -> None:
         """End the process. Idempotent."""
@@ -173,22 +182,22 @@ class _Client:
         self._score: Score = []
         self._at = self._next = 0
         self._last_frame = -1
-        self._gaps = 0
+        self._gap_frames: list[int] = []
         self._is_on = False
         self._client.set_process_callback(self._process)
         self._client.activate()
 
-    def record(self, score: Score, seconds: float) -> tuple[str, int]:
+    def record(self, score: Score, seconds: float) -> tuple[str, list[int]]:
         self._connect()
         self._buffer = np.zeros(round(seconds * SAMPLE_RATE_HZ), dtype=np.float32)
-        self._score, self._at, self._next, self._gaps = score, 0, 0, 0
+        self._score, self._at, self._next, self._gap_frames = score, 0, 0, []
         self._last_frame, self._is_on = -1, True
         deadline_s = time.monotonic() + seconds + _PATIENCE_S
         while self._is_on and time.monotonic() < deadline_s:
             time.sleep(0.01)
         with tempfile.NamedTemporaryFile(suffix=".npy", delete=False) as file:
             np.save(file, self._buffer, allow_pickle=False)
-        return file.name, self._gaps
+        return file.name, self._gap_frames
 
     def _connect(self) -> None:
         deadline_s = time.monotonic() + _PATIENCE_S
@@ -205,7 +214,7 @@ class _Client:
             return
         frame = self._client.last_frame_time
         if self._last_frame not in (-1, frame):
-            self._gaps += 1
+            self._gap_frames.append(self._at)
         self._last_frame = frame + n_frames
         start, end = self._at, min(self._at + n_frames, len(self._buffer))
         self._buffer[start:end] = self._input.get_array()[: end - start]

@@ -31,13 +31,12 @@ def run_parts(
     unknown = [name for name in wanted if name not in PARTS]
     if unknown:
         raise UserError(f"There is no part {unknown[0]!r}.", remedy=f"There are {', '.join(PARTS)}.")
-    # Told to end, the bench ends what it started.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     result: dict[str, Any] = {"machine": _machine(), "period_frames": period_frames, "parts": _kept(out)}
     result["settings"] = {name: value for name, value in asdict(settings).items() if name != "weights"}
-    for name in wanted:
-        if name in result["parts"] and not again:
-            continue
+    todo = [name for name in wanted if again or name not in result["parts"]]
+    if todo:  # told to end, the bench ends what it started
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for name in todo:
         if not quiet:
             sys.stderr.write(f"{name}: {(PARTS[name].__doc__ or '').splitlines()[0]}\n")
         # A server for each part: what one leaves behind is none of the next one's business.

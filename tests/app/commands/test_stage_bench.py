@@ -1,0 +1,107 @@
+"""What the bench of live playing reads off recordings, on recordings whose answer is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.commands.stage_bench import analysis
+from app.commands.stage_bench.player import BenchSettings
+from app.commands.stage_bench.rig import Take
+from app.commands.stage_bench.run import run_parts, table
+from app.commands.stage_bench.scores import dense, struck_notes
+from synth.errors import UserError
+from synth.spec import SAMPLE_RATE_HZ, Float32Array
+
+
+def pulses(f0_hz: Float32Array) -> Float32Array:
+    """A voice-like pulse train that follows f0_hz [n]."""
+    phase = np.cumsum(f0_hz) / SAMPLE_RATE_HZ
+    train = np.zeros(len(f0_hz))
+    train[np.flatnonzero(np.diff(np.floor(phase)) > 0) + 1] = 1.0
+    ring = np.exp(-np.arange(150) / 25.0) * np.cos(np.arange(150) / 3.0)
+    return np.convolve(train, ring)[: len(f0_hz)].astype(np.float32)
+
+
+def test_an_onset_is_found_at_its_sample() -> None:
+    audio = np.zeros(4800, dtype=np.float32)
+    audio[1256:] = np.sin(np.arange(3544) / 9.0)
+    assert analysis.onset_after(audio, 1000, 4800) in (256, 257)
+    assert analysis.onset_after(np.zeros(100, dtype=np.float32), 0, 100) is None
+
+
+def test_a_bend_is_found_in_the_first_interval_it_changes() -> None:
+    f0_hz = np.full(24_000, 261.6, dtype=np.float32)
+    bent_hz = f0_hz.copy()
+    bent_hz[12_000 + 300 :] *= 2.0 ** (2.0 / 12.0)
+    found = analysis.bend_after(pulses(f0_hz), pulses(bent_hz), 12_000, 261.6)
+    assert found is not None
+    assert 300 < found <= 300 + 2 * SAMPLE_RATE_HZ / 261.6
+
+
+def test_a_bend_too_small_to_hear_is_none() -> None:
+    f0_hz = np.full(14_000, 261.6, dtype=np.float32)
+    assert analysis.bend_after(pulses(f0_hz), pulses(f0_hz), 12_000, 261.6) is None
+
+
+def test_twins_part_where_they_do() -> None:
+    plain = np.random.default_rng(0).standard_normal(5000).astype(np.float32)
+    moved = plain.copy()
+    moved[2400:] += 0.5
+    assert analysis.difference_after(plain, moved, 2000, 0.1) == 400
+    assert analysis.difference_after(plain, plain, 2000, 0.1) is None
+
+
+def test_seams_that_click_are_told_from_those_that_do_not() -> None:
+    rng = np.random.default_rng(0)
+    audio = np.convolve(rng.standard_normal(100_000), np.hanning(16), mode="same").astype(np.float32)
+    seams = np.arange(500, 99_000, 480)
+    assert analysis.seam_test(audio, seams)["step_p"] > 0.01
+    clicking = audio.copy()
+    for seam in seams:
+        clicking[seam:] += rng.choice([-0.7, 0.7])
+    assert analysis.seam_test(clicking, seams)["step_p"] < 0.01
+
+
+def test_spreads_are_in_milliseconds() -> None:
+    figures = analysis.spread_ms([240, 240, 288])
+    assert figures["p50_ms"] == 5.0
+    assert figures["max_ms"] == 6.0
+    assert analysis.spread_ms([]) == {"n": 0}
+    assert analysis.verdict(figures, "p50_ms", 5.5)["met"]
+    assert not analysis.verdict({}, "p50_ms", 5.5)["met"]
+
+
+def test_a_take_knows_where_it_is_whole() -> None:
+    take = Take(np.zeros(10, dtype=np.float32), (500,))
+    assert take.is_whole(0, 499)
+    assert not take.is_whole(400, 600)
+
+
+def test_scores_are_in_order_and_let_every_key_go() -> None:
+    for score in (dense(5.0, n_voices=4, seed=1), struck_notes(20, keys=(57, 60), seed=1)[0]):
+        frames = [frame for frame, _ in score]
+        assert frames == sorted(frames)
+        down: set[int] = set()
+        for _, data in score:
+            if data[0] == 0x90:
+                down.add(data[1])
+            elif data[0] == 0x80:
+                down.discard(data[1])
+        assert not down
+
+
+def test_figures_that_are_kept_are_not_measured_again(tmp_path: Path) -> None:
+    out = tmp_path / "live.json"
+    asked = analysis.verdict({"p99_ms": 5.4}, "p99_ms", 8.0)
+    out.write_text(json.dumps({"parts": {"onset": {"p99_ms": 5.4, "asked": asked}}}))
+    result = run_parts("onset", BenchSettings(), period_frames=128, out=out, again=False, quiet=True)
+    assert any("met" in line for line in table(result))
+
+
+def test_an_unknown_part_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no part 'speed'"):
+        run_parts("speed", BenchSettings(), period_frames=128, out=None, again=False, quiet=True)
