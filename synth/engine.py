@@ -65,8 +65,8 @@ _FULL_NOISE_PRESENCE = 0.5
 _SUNG_PRESENCE = 0.1
 _TAIL_FRAMES = 4
 
-# Jumps that the shipped denoiser was distilled to take, with guidance in them (synth.train.distill): docs/measurements.md
-# has what each number of them costs and gives.
+# Jumps that the shipped denoiser was distilled to take, with guidance in them (synth.train.distill); what each number
+# of them costs and gives is in docs/measurements.md.
 PLANS = MappingProxyType(
     {
         Quality.LIVE: SamplingPlan(n_steps=2),
