@@ -50,6 +50,7 @@ from app.live.stage.messages import (
     UseProfile,
 )
 from app.live.stage.meter import Meter
+from app.live.stage.pipes import news_of
 from app.live.stage.voices import MAX_BLOCK
 from app.midi.messages import StreamMessage
 from app.midi.ring import MidiRing
@@ -103,6 +104,7 @@ class Performer:
 
     def __init__(self, connection: Connection, settings: StageSettings, memory: StageMemory) -> None:
         self._connection = connection
+        self._has_news = news_of(connection)
         self._meter = Meter.attach(settings.meter)
         self._state = SharedState.attach(settings.sound)
         self._midi = MidiRing.attach(settings.midi)
@@ -142,7 +144,7 @@ class Performer:
             for message in self._stream.feed(data, t_s):
                 self._queue(message.t_s, message)
                 self._take_for_learning(message)
-        if self._connection.poll(0):
+        if self._has_news():
             self._obey(self._connection.recv())
 
     def _queue(self, t_s: float, event: StreamMessage | Gesture) -> None:

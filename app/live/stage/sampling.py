@@ -29,6 +29,7 @@ from app.live.stage.lanes import PITCH, PRESENCE
 from app.live.stage.memory import MISS, N_SLOTS, StageMemory, onsets_within
 from app.live.stage.messages import SamplerFailed, SamplerReady, StageSettings
 from app.live.stage.meter import UNLIMITED_VOICES, Meter
+from app.live.stage.pipes import news_of
 from app.live.stage.pressure import Pressure
 from app.render.cache import CellCache
 from app.report import fault_of, set_up_logging
@@ -75,8 +76,9 @@ def sample_live(connection: Connection, settings: StageSettings) -> None:
     connection.send(SamplerReady(engine.weights_hash, engine.device_name))
     gc.collect()
     gc.freeze()
+    has_news = news_of(connection)
     try:
-        while not connection.poll(0):
+        while not has_news():
             if not sampler.step():
                 time.sleep(_NAP_S)
     except (EOFError, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from app.live.stage.clock import StreamClock
 from app.live.stage.lanes import LOUDNESS, PRESENCE, TECHNIQUE, lane_course, resting_lanes, share_techniques
 from app.live.stage.limiter import CEILING, Limiter
 from app.live.stage.meter import N_LATENCIES, Meter, percentiles_ms
+from app.live.stage.pipes import news_of
 from app.live.stage.pressure import Pressure
 from app.state.preset import Preset
 from synth.spec import SAMPLE_RATE_HZ
@@ -138,3 +140,16 @@ def test_only_a_denoiser_that_tells_frames_apart_can_be_streamed(tmp_path: Path)
     assert not can_stream(tmp_path / "nothing")
     (tmp_path / "denoiser.safetensors").write_bytes(b"garbage")
     assert not can_stream(tmp_path)
+
+
+def test_news_in_a_pipe_is_seen_and_so_is_its_end() -> None:
+    ours, theirs = multiprocessing.Pipe()
+    has_news = news_of(ours)
+    assert not has_news()
+    theirs.send("news")
+    assert has_news()
+    assert ours.recv() == "news"
+    assert not has_news()
+    theirs.close()
+    assert has_news()
+    ours.close()
