@@ -27,7 +27,7 @@ from synth.spec.controls import Float32Array
 CLIENT: Final = "stridor-bench"
 MIDI_PORT: Final = f"JACK: {CLIENT}:keys"  # as app.midi.sources names it
 _OUTPUT: Final = "PortAudio:out_0"
-_PATIENCE_S: Final = 15.0
+_PATIENCE_S: Final = 30.0
 _ATTEMPTS: Final = 3
 
 Score = list[tuple[int, bytes]]  # (frame from the start of the recording, MIDI message), in order

@@ -47,6 +47,7 @@ BLOCK_FRAMES: Final = 16  # latents drawn at once for a voice that goes on
 FIRST_FRAMES: Final = 16  # for a note that waits for them
 _AHEAD_FRAMES: Final = 4  # made beyond what the performer needs now: what a draw may take
 _AT_ONCE: Final = 2
+_FEW_VOICES: Final = 2
 _LOW_FRAMES: Final = 14  # of latents left: draw
 _MERGE_FRAMES: Final = 26  # a voice with no more than these comes along, so that draws are shared
 _FEW_FRAMES_AHEAD: Final = 5  # with fewer, no onset is made ahead
@@ -54,7 +55,7 @@ _NAP_S: Final = 0.0005
 _ATTACH_S: Final = 30.0
 _NICENESS: Final = -5
 _KEPT_STATES: Final = 8
-_MARGIN_S: Final = 0.008
+_MARGIN_S: Final = 0.004
 _SPILL_BYTES: Final = 256 * 2**20
 
 
@@ -124,7 +125,7 @@ class LiveSampler:
         memory.served[:] = 0
         self._seen = np.zeros(N_SLOTS, dtype=np.int64)
         self._states: list[deque[Continuation]] = [deque(maxlen=_KEPT_STATES) for _ in range(N_SLOTS)]
-        self._draw_s = 0.03
+        self._draw_s = 0.012  # a guess, until one has been timed
         self._ended_s = time.monotonic()
         self._meter.ints[fields.SAMPLER_EPOCH] += 1
 
@@ -199,7 +200,8 @@ class LiveSampler:
             return False
         start_s = time.monotonic()
         before = frames.ready[voices].copy()
-        frames.prepare(voices, wanted, _AT_ONCE)
+        # A frame at a time leaves more places to go back to; with many voices that is too dear.
+        frames.prepare(voices, wanted, 1 if len(voices) <= _FEW_VOICES else _AT_ONCE)
         for voice in voices[frames.ready[voices] > before]:
             self._states[voice].append(frames.continuation(int(voice)))
         self._meter.floats[fields.FRAMES_MS] = 1000.0 * (time.monotonic() - start_s)
@@ -223,7 +225,7 @@ class LiveSampler:
         for voice, latents in zip(chosen, self._sampler.draw(requests, n_steps), strict=True):
             frames.push(int(voice), latents, None)
         took_s = time.monotonic() - start_s
-        self._draw_s += 0.2 * (took_s - self._draw_s)
+        self._draw_s = max(took_s, self._draw_s + 0.2 * (took_s - self._draw_s))
         self._meter.floats[fields.DRAW_MS] = 1000.0 * took_s
         self._meter.ints[fields.REDRAWN] += len(moved)
         return True

@@ -32,6 +32,7 @@ _STARVED_FADE_S: Final = 0.3
 _WORTH_REDRAWING: Final = 0.02  # of a lane's span
 _A4_NOTE: Final = 69.0
 _A4_HZ: Final = 440.0
+_DRAWN_AHEAD_S: Final = 0.03
 _NOBODY: Final = -1000
 _PITCH_RANGE: Final = (lane("pitch").minimum, lane("pitch").maximum)
 
