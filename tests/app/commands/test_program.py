@@ -169,7 +169,7 @@ def test_doctor_examines_everything_whatever_is_missing(stridor: Program, monkey
     ran = stridor("doctor", "--json")
     assert ran.status == 0, ran.err
     found = json.loads(ran.out)
-    assert set(found) == {"versions", "model", "sound", "midi", "display", "folders", "crashes"}
+    assert set(found) == {"versions", "live", "model", "sound", "midi", "display", "folders", "crashes"}
     assert not found["sound"]["ok"]
     assert "no driver answers" in found["sound"]["words"][0]
     assert found["folders"]["ok"]
