@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -37,7 +38,9 @@ TOLD: Final = {cls.__name__: cls for cls in (Notice, LivePresetChanged, ControlL
 
 def door_path() -> Path:
     """Where the door of this user's performance is."""
-    return platformdirs.user_runtime_path("stridor", appauthor=False) / "live.sock"
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(runtime) / "stridor" if runtime else platformdirs.user_state_path("stridor", appauthor=False)
+    return folder / "live.sock"
 
 
 class StageDoor:

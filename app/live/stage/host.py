@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 CACHE_BYTES: Final = 128 * 2**20
 _LOOK_S: Final = 0.1
-_CLOSE_S: Final = 1.0
+_CLOSE_S: Final = 0.6
 _FIRST_PAUSE_S: Final = 0.2
 _MAX_STARTS: Final = 6
 _STEADY_S: Final = 60.0
@@ -173,8 +173,7 @@ class LiveEngine:
         try:
             self._look_after_both()
         finally:
-            self._end(self._performer)
-            self._end(self._sampler)
+            self._end(self._performer, self._sampler)
 
     def _look_after_both(self) -> None:
         settings = self._settings()
@@ -295,15 +294,18 @@ class LiveEngine:
         what = "playing" if name == "performer" else "the live sampler"
         self._heard.put(StageNotice(f"{what.capitalize()} stopped unexpectedly and is being started again."))
 
-    def _end(self, child: _Child | None) -> None:
-        if child is None:
-            return
-        child.connection.close()
-        child.process.join(_CLOSE_S if self._is_closing.is_set() else 0.05)
-        if child.process.is_alive():
-            child.process.kill()
-            child.process.join()
-        child.process.close()
+    def _end(self, *children: _Child | None) -> None:
+        """Hang up on them, and end by force who does not go."""
+        ending = [child for child in children if child is not None]
+        for child in ending:
+            child.connection.close()
+        deadline_s = time.monotonic() + (_CLOSE_S if self._is_closing.is_set() else 0.05)
+        for child in ending:
+            child.process.join(max(deadline_s - time.monotonic(), 0.0))
+            if child.process.is_alive():
+                child.process.kill()
+                child.process.join()
+            child.process.close()
 
 
 def _perform(connection: Connection, settings: StageSettings) -> None:
