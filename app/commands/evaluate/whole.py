@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from synth.evaluate.sizes import Sizes
     from synth.evaluate.workbench import Workbench
 
-HTML_NAME, JSON_NAME, BASELINE_FOLDER = "evaluation.html", "evaluation.json", "baseline"
+HTML_NAME, JSON_NAME, MARKDOWN_NAME = "evaluation.html", "evaluation.json", "evaluation.md"
+BASELINE_FOLDER = "baseline"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ def _split(words: str) -> list[str]:
 def _evaluate(runs: Sequence[_Run], *, jobs: int, afresh: bool, as_json: bool) -> None:
     """Measure the voices in turn; the first one's page, which shows the others beside it, is written again after every
     part."""
+    from synth.evaluate.markdown import as_markdown
     from synth.evaluate.page import as_html, as_lines
     from synth.evaluate.page import as_json as plain_report
     from synth.evaluate.report import blank_report, check_names
@@ -135,6 +137,7 @@ def _evaluate(runs: Sequence[_Run], *, jobs: int, afresh: bool, as_json: bool) -
         stored = json.dumps(plain_report(reports[0], beside), indent=1, allow_nan=False) + "\n"
         write_atomically(output / JSON_NAME, stored.encode())
         write_atomically(output / HTML_NAME, as_html(reports[0], beside).encode())
+        write_atomically(output / MARKDOWN_NAME, as_markdown(reports[0], beside).encode())
         return so_far
 
     with ProgressLine("Evaluating", quiet=as_json) as line:

@@ -16,6 +16,7 @@ from synth.evaluate import targets
 from synth.evaluate.blocks import Table, Text, between, number
 from synth.evaluate.kept import keep, load, usable
 from synth.evaluate.lanes import LanesPlan, evaluate_ears, evaluate_lanes
+from synth.evaluate.markdown import as_markdown
 from synth.evaluate.page import as_html, as_json, as_lines
 from synth.evaluate.parts import PARTS, Part
 from synth.evaluate.report import CUT, DONE, NOT_RUN, PartResult, Report, blank_report, run_parts
@@ -160,6 +161,11 @@ def test_the_page_stands_alone_and_the_numbers_are_json(tmp_path: Path) -> None:
     assert len(lanes["lanes"]) == 9
     assert set(lanes["lanes"][0]["rho"]) == {"value", "low", "high", "n"}
     assert any("lane loudness" in line for line in as_lines(report))
+    table = as_markdown(report, report)
+    rows = [line for line in table.splitlines() if line.startswith("| lane loudness")]
+    assert len(rows) == 2
+    assert rows[0].count("|") == 7
+    assert bench.singer.engine.weights_hash in table
     (again,) = (PartResult.from_json(json.loads(json.dumps(p.to_json()))) for p in report.parts[:1])
     assert again == report.parts[0]
 
