@@ -13,7 +13,7 @@ from typing import Final
 from synth.spec.audio import SAMPLE_RATE_HZ
 
 _EARLY_SHARE: Final = 0.3
-_LATE_SHARE: Final = 0.01
+_LATE_SHARE: Final = 0.03
 _LOST_S: Final = 0.1  # and half a block
 _DRIFT_SHARE: Final = 1e-4  # of an error, per request, into the rate
 _MOST_DRIFT: Final = 1e-3
