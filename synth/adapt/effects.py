@@ -185,5 +185,5 @@ def _relative(without: Sequence[float], with_it: Sequence[float]) -> dict[str, A
     known = np.isfinite(before) & np.isfinite(after)
     mean = float(before[known].mean()) if known.any() else math.nan
     change = mean_interval((after - before)[known])
-    relative = Interval(*(value / mean for value in (change.value, change.low, change.high)), change.n)
+    relative = Interval(change.value / mean, change.low / mean, change.high / mean, change.n)
     return {"error_without": mean, "error_with": mean + change.value, "relative": as_dict(relative)}
