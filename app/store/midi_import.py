@@ -1,7 +1,8 @@
 """A MIDI file becomes a passage: a voice for each track and channel, controllers become lanes.
 
 pitch bend -> bend (range by RPN 0) · CC1 roughness · CC2 breathiness · CC11 x CC7 loudness · CC74 technique.growl ·
-channel and key pressure tension · program change n -> the n-th preset by id. A controller never sent draws no lane.
+channel and key pressure tension · program change n -> the n-th preset (program_order).
+A controller never sent draws no lane.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from app.state.strokes import simplify
 from app.store.atomic import read_bytes
 from app.store.midi_channel import ChannelScore, Event, PlayedNote, read_channel
 from app.store.midi_time import MidiMessage, TickClock, absolute_messages
-from app.store.presets import load_preset, read_shelf
+from app.store.presets import load_preset, program_order
 from synth.errors import UserError
 from synth.spec.audio import FRAME_RATE_HZ, HOP_S
 
@@ -69,7 +70,7 @@ def import_midi(path: Path, preset: Preset | None = None) -> MidiImport:
     path = Path(path)
     file = _open(path)
     clock = TickClock(file, path.name)
-    presets = None if preset is not None else sorted(read_shelf().presets)
+    presets = None if preset is not None else program_order()
     remarks: list[str] = []
     voices: list[Voice] = []
     end_s = 0.0

@@ -86,6 +86,13 @@ def read_shelf(folders: Sequence[Path] | None = None) -> PresetShelf:
     return PresetShelf(dict(sorted(presets.items())), tuple(faults))
 
 
+def program_order() -> list[str]:
+    """Preset ids by the program number of a MIDI file: the first factory presets, so that their numbers stay, then
+    all others, each by id."""
+    first = {path.stem for path in FACTORY_FOLDER.glob(f"*{PRESET_SUFFIX}")}
+    return sorted(read_shelf().presets, key=lambda name: (name not in first, name))
+
+
 def list_presets(folders: Sequence[Path] | None = None) -> list[Preset]:
     """Every readable preset, sorted by name; unreadable ones are logged."""
     shelf = read_shelf(folders)

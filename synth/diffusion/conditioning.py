@@ -69,7 +69,9 @@ def lane_columns() -> dict[str, slice]:
 
 
 def _scaled(lane_id: str, values: Float32Array) -> Float32Array:
+    """-1..1 over the lane's range; what lies beyond it was never learnt, and is asked for as the range's end."""
     spec = lane(lane_id)
+    values = np.clip(values, spec.minimum, spec.maximum)
     middle, half = 0.5 * (spec.minimum + spec.maximum), 0.5 * (spec.maximum - spec.minimum)
     return (values - middle) / half
 

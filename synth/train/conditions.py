@@ -74,7 +74,8 @@ def condition_tensor(lanes: Tensor, timbre: Tensor, technique: Tensor, scale: Ti
         asked = torch.isfinite(lanes[..., index])
         if lane_id != "presence":
             asked &= sung
-        out[..., columns.start] = (torch.nan_to_num(lanes[..., index]) - middle) / half * asked
+        values = torch.nan_to_num(lanes[..., index]).clamp(spec.minimum, spec.maximum)
+        out[..., columns.start] = (values - middle) / half * asked
         out[..., columns.start + 1] = asked.float()
     asked = torch.isfinite(timbre).all(-1) & sung
     end = slices[Pathway.TIMBRE].stop

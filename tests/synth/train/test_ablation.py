@@ -129,9 +129,9 @@ def test_the_study_tells_a_planted_effect_from_a_null(monkeypatch: pytest.Monkey
     monkeypatch.setattr(StackRun, "_guide", towards_silence)
     plan = replace(PLAN, steps=24, evaluations=1)
     planted = stack([ARMS[BASE], Arm("planted")], list(range(5)), plan)
-    other = stack([ARMS[BASE]], list(range(50, 55)), plan)
+    other = stack([ARMS[BASE]], list(range(60, 65)), plan)
     found = planted.results(planted.train())
-    null = [run | {"arm": "null", "seed": run["seed"] - 50} for run in other.results(other.train())]
+    null = [run | {"arm": "null", "seed": run["seed"] - 60} for run in other.results(other.train())]
     worse = difference(found, "planted", "v_loss")
     assert (worse.verdict, worse.percent.n) == ("worse", 5)
     assert difference(found + null, "null", "v_loss").verdict == "undecided"

@@ -43,7 +43,9 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
         found[path.name] = "read"
     except UserError as refusal:
         found[path.name] = getattr(refusal, "code", str(refusal))
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# Not ru_maxrss: that remembers the process that started this one.
+status = Path("/proc/self/status").read_text()
+peak = int(status.split("VmHWM:")[1].split()[0])
 sys.stdout.write(json.dumps({"found": found, "peak_kb": peak}))
 """
 
