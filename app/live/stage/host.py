@@ -49,6 +49,7 @@ _CLOSE_S: Final = 0.6
 _FIRST_PAUSE_S: Final = 0.2
 _MAX_STARTS: Final = 6
 _STEADY_S: Final = 60.0
+_ENDING_S = 2.0
 _SAMPLER_STALL_S: Final = 20.0  # a draw on a machine that swaps is slow; longer than that, it hangs
 _NAME_BYTES: Final = 6
 
@@ -285,6 +286,7 @@ class LiveEngine:
             return
         if time.monotonic() - child.started_s > _STEADY_S:
             self._starts[name] = 0
+        child.process.join(_ENDING_S)  # its pipe closes a moment before it has ended
         _log.warning("the %s has ended with %s", name, child.process.exitcode)
         if name == "performer":
             self.is_performing, self._performer = False, None
