@@ -49,7 +49,7 @@ _CLOSE_S: Final = 0.6
 _FIRST_PAUSE_S: Final = 0.2
 _MAX_STARTS: Final = 6
 _STEADY_S: Final = 60.0
-_ENDING_S = 2.0
+_ENDING_S: Final = 2.0
 _SAMPLER_STALL_S: Final = 20.0  # a draw on a machine that swaps is slow; longer than that, it hangs
 _NAME_BYTES: Final = 6
 
