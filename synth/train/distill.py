@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synth.codec.weights import save_weights
+from synth.corpus.clip_file import write_atomically
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import Corpus
 from synth.diffusion.conditioning import PRESENCE_COLUMNS, pathway_slices
@@ -229,7 +230,8 @@ def distill(
     """Distil the denoiser in `weights_dir` (beside its codec); leaves denoiser.safetensors in `run_dir`.
 
     Each stage has a folder of its own there, is resumed, and skipped when it is done. A stage that was stopped is the
-    last one: no other may learn from it before it has ended.
+    last one: no other may learn from it before it has ended. The folders are models: "steps-0" is the guided teacher,
+    which every number of steps can be judged beside.
     """
     place = resolve_device(device)
     model, stored = load_denoiser(weights_dir / DENOISER_FILE)
@@ -257,6 +259,9 @@ def distill(
         model, name = averaged.student, f"{n_steps} steps" if n_steps else "guidance"
         reports[name] = report
         log.info("%s: %s", name, report)
+        stage_dir = run_dir / f"steps-{n_steps}"
+        save_weights(stage_dir / DENOISER_FILE, model, "denoiser", stored)
+        write_atomically(stage_dir / CODEC_FILE, (weights_dir / CODEC_FILE).read_bytes())
         if report.stopped:
             break
         known += (n_steps,) if n_steps else ()

@@ -234,6 +234,8 @@ def test_the_whole_distillation_leaves_an_engine(corpus: Corpus, trained: Path, 
     shutil.copy(trained / CODEC_FILE, tmp_path / CODEC_FILE)
     engine = Engine.load(tmp_path, "cpu")
     assert engine.latent_dim == TINY_CODEC.latent_dim
+    hashes = {Engine.load(tmp_path / f"steps-{n_steps}", "cpu").weights_hash for n_steps in (0, 8, 4, 2, 1)}
+    assert len(hashes) == 5  # each stage is a model of its own, to judge the others beside
     noise = torch.randn(2, 16, TINY_DENOISER.latent_dim)
     condition = torch.randn(2, 16, TINY_DENOISER.condition_dim)
     with torch.no_grad():
