@@ -129,12 +129,15 @@ def test_the_study_tells_a_planted_effect_from_a_null(monkeypatch: pytest.Monkey
     monkeypatch.setattr(StackRun, "_guide", towards_silence)
     plan = replace(PLAN, steps=24, evaluations=1)
     planted = stack([ARMS[BASE], Arm("planted")], list(range(5)), plan)
-    other = stack([ARMS[BASE]], list(range(60, 65)), plan)
     found = planted.results(planted.train())
-    null = [run | {"arm": "null", "seed": run["seed"] - 60} for run in other.results(other.train())]
     worse = difference(found, "planted", "v_loss")
     assert (worse.verdict, worse.percent.n) == ("worse", 5)
-    assert difference(found + null, "null", "v_loss").verdict == "undecided"
+    verdicts = []
+    for first in (50, 60, 70):  # one null in twenty is decided by chance, so one of three may be
+        other = stack([ARMS[BASE]], list(range(first, first + 5)), plan)
+        null = [run | {"arm": "null", "seed": run["seed"] - first} for run in other.results(other.train())]
+        verdicts.append(difference(found + null, "null", "v_loss").verdict)
+    assert verdicts.count("undecided") >= 2, verdicts
 
 
 def test_kernel_distance_is_unbiased_and_sees_a_shift() -> None:
