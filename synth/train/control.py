@@ -30,9 +30,9 @@ from synth.engine import CODEC_FILE, DENOISER_FILE, load_codec, load_denoiser
 from synth.errors import UserError
 from synth.spec.audio import WINDOW_FRAMES
 from synth.train.descent import Batch, resolve_device
-from synth.train.diffusion import Statistics, make_batch
+from synth.train.diffusion import REAL_FRACTION, Statistics, make_batch
 from synth.train.distill import DistillTask, Teacher, draw
-from synth.train.hearing import HEARD_LANES, Heard, Hearing, LaneReader
+from synth.train.hearing import HEARD_LANES, LANE_SCALE, Heard, Hearing, LaneReader
 from synth.train.latents import KEPT_LATENTS, LatentStore
 from synth.train.loop import generator_of
 from synth.train.requests import Requests, random_requests
@@ -43,6 +43,8 @@ _NUMBERS_OF_STEPS = (8, 4, 4, 2, 2, 1)
 _POOL_FRAMES = 22
 _READER_RATE, _STUDENT_RATE = 1e-3, 1.5e-4
 _LEAST_KEPT = 8  # windows a round that the reader is judged by
+_HEARD_ROUNDS = 8  # that the reader learns from: older ones were sung by another network
+_FROM_CORPUS = 0.5  # share of the reader's windows that are the corpus's, with its labels: many, and by the same ears
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,13 @@ class ControlConfig:
     n_windows              listened to each round
     weight                 of the reader's error, beside the distillation's
     reader_batch, control_batch, kept_batch   windows the reader learns from, asked of the network, taken of the corpus
+    first_steps            of the reader, from the corpus alone, before the first round
     """
 
     n_windows: int = 3_000
     network_steps: int = 250
     reader_steps: int = 600
+    first_steps: int = 2_000
     weight: float = 0.3
     reader_batch: int = 128
     control_batch: int = 48
@@ -75,6 +79,7 @@ class ControlConfig:
         if device.type != "cpu":
             return cls(**given)
         small: dict[str, Any] = {"n_windows": 600, "network_steps": 60, "reader_steps": 200, "reader_batch": 48}
+        small |= {"first_steps": 800}
         return cls(**small | {"control_batch": 24, "kept_batch": 32} | given)
 
 
@@ -165,20 +170,8 @@ class ControlRun:
         kept   windows that the reader never learns from, for that figure. Lanes it cannot read, or that could not be
                measured there, are weighted down when the network is moved
         """
-        self.reader.train().requires_grad_(True)
-        for step in range(n_steps):
-            rate = min(1.0, (step + 1) / 50) * (1.0 - 0.9 * step / n_steps) * _READER_RATE
-            for group in self.reader_optimizer.param_groups:
-                group["lr"] = rate
-            rows = torch.from_numpy(self.rng.integers(0, len(heard.latents), self.config.reader_batch)).to(self.device)
-            noisy = heard.latents[rows] + 0.02 * torch.randn_like(heard.latents[rows])
-            with torch.autocast(self.device.type, torch.bfloat16):
-                read = self.reader(noisy, heard.f0_hz[rows]).float()
-            loss = masked_distance(read, heard.lanes[rows], torch.ones_like(self.lane_weight))
-            self.reader_optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(self.reader.parameters(), 1.0)
-            self.reader_optimizer.step()
+        n_corpus = round(_FROM_CORPUS * self.config.reader_batch)
+        self._fit_reader(n_steps, n_corpus, heard)
         self.reader.eval().requires_grad_(False)
         explained = {}
         with torch.no_grad():
@@ -191,8 +184,42 @@ class ControlRun:
             # Of fewer than two there is no variance: NaN in a lane's weight would spoil the whole network.
             residual = (y - x)[both].var() / y[both].var().clamp(min=1e-6) if both.sum() > 1 else 1.0
             explained[name] = float(1.0 - residual)
-            self.lane_weight[index] = max(explained[name], 0.0) ** 2
+            self.lane_weight[index] = max(explained[name], 0.0)
         return explained
+
+    def begin_reader(self, n_steps: int) -> None:
+        """Let the reader learn from the corpus alone, so that the first round's few windows are not all it knows."""
+        self._fit_reader(n_steps, self.config.reader_batch, None)
+
+    def _fit_reader(self, n_steps: int, n_corpus: int, heard: Heard | None) -> None:
+        """`n_corpus` windows of each batch are the corpus's, the others of `heard`."""
+        self.reader.train().requires_grad_(True)
+        for step in range(n_steps):
+            rate = min(1.0, (step + 1) / 50) * (1.0 - 0.9 * step / n_steps) * _READER_RATE
+            for group in self.reader_optimizer.param_groups:
+                group["lr"] = rate
+            parts = [self._corpus_heard(n_corpus)] if n_corpus else []
+            if heard is not None:
+                rows = self.rng.integers(0, len(heard.latents), self.config.reader_batch - n_corpus)
+                parts.append(heard.rows(torch.from_numpy(rows).to(self.device)))
+            batch = Heard.joined(parts)
+            noisy = batch.latents + 0.02 * torch.randn_like(batch.latents)
+            with torch.autocast(self.device.type, torch.bfloat16):
+                read = self.reader(noisy, batch.f0_hz).float()
+            loss = masked_distance(read, batch.lanes, torch.ones_like(self.lane_weight))
+            self.reader_optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(self.reader.parameters(), 1.0)
+            self.reader_optimizer.step()
+
+    def _corpus_heard(self, n: int) -> Heard:
+        """Excerpts of the corpus with the lanes it was labelled with, NaN where nobody sings."""
+        generator = generator_of(self.rng, self.device)
+        latents, features = self.latents.random_excerpts(generator, n, WINDOW_FRAMES, real_fraction=REAL_FRACTION)
+        sung = torch.nan_to_num(features["lane.presence"]) > 0.5
+        lanes = torch.stack([features[f"lane.{name}"] / LANE_SCALE[name] for name in HEARD_LANES], dim=-1)
+        lanes = torch.where(sung[..., None], lanes, torch.nan)
+        return Heard((latents - self._mean) / self._std, features["f0_hz"], lanes)
 
     def move_network(self, n_steps: int, warm_steps: int = 20) -> dict[str, float]:
         """Move the network for `n_steps` steps -> mean losses. UserError when it diverges."""
@@ -273,6 +300,7 @@ def _go_round(
     config = run.config
     started_s = time.monotonic() - (float(rounds[-1]["seconds"]) if rounds else 0.0)
     heard: list[Heard] = []
+    run.begin_reader(config.first_steps)
     while True:
         requests, drawn, measured = run.listen(config.n_windows, (4, 2, 8, 1)[len(rounds) % 4])
         figures = run.report(requests, measured)
@@ -281,7 +309,7 @@ def _go_round(
         if len(rounds) > 1 and time.monotonic() - started_s > minutes * 60:
             break
         kept, learnt = Heard(drawn, requests.f0_hz, measured).split(max(config.n_windows // 10, _LEAST_KEPT))
-        heard = [*heard[-2:], learnt]
+        heard = [*heard[1 - _HEARD_ROUNDS :], learnt]
         explained = run.teach_reader(Heard.joined(heard), kept, config.reader_steps)
         losses = run.move_network(config.network_steps)
         rounds[-1] |= {"reader_explains": explained} | losses | {"seconds": time.monotonic() - started_s}
@@ -315,7 +343,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=6.0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--workers", type=int, default=2, help="processes that listen")
-    for name in ("windows", "network-steps", "reader-steps", "reader-batch", "control-batch", "kept-batch", "seed"):
+    for name in (
+        "windows",
+        "network-steps",
+        "reader-steps",
+        "first-steps",
+        "reader-batch",
+        "control-batch",
+        "kept-batch",
+        "seed",
+    ):
         parser.add_argument(f"--{name}", type=int)
     parser.add_argument("--weight", type=float)
     arguments = parser.parse_args()

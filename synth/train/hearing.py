@@ -57,6 +57,10 @@ class Heard:
         parts = (self.latents, self.f0_hz, self.lanes)
         return Heard(*(part[:n] for part in parts)), Heard(*(part[n:] for part in parts))
 
+    def rows(self, index: Tensor) -> Heard:
+        """Some of them."""
+        return Heard(self.latents[index], self.f0_hz[index], self.lanes[index])
+
     @classmethod
     def joined(cls, several: Sequence[Heard]) -> Heard:
         """One after the other."""

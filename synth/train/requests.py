@@ -64,8 +64,12 @@ def random_requests(statistics: Statistics, generator: torch.Generator, n: int) 
         moved = _travel(generator, n, spec.minimum, spec.maximum)
         resting = torch.full_like(moved, spec.default)
         lanes[..., index] = torch.where(chance(_MOVED_CHANCE), moved, resting)
-    note = torch.where(chance(0.75), _travel(generator, n, 43.0, 71.0), _travel(generator, n, 31.0, 86.0))
-    lanes[..., LANES.index("pitch")] = note
+    pitch = LANES.index("pitch")
+    # Mostly where voices are; a fifth anywhere that can be drawn, so that level holds there too.
+    usual = torch.where(chance(0.75), _travel(generator, n, 43.0, 71.0), _travel(generator, n, 31.0, 86.0))
+    everywhere = _travel(generator, n, lane("pitch").minimum, lane("pitch").maximum)
+    note = torch.where(chance(0.2), everywhere, usual)
+    lanes[..., pitch] = note
     lanes[..., LANES.index("ingress")] = 0.0
     # Sometimes the voice begins or ends inside the window.
     frames = torch.arange(WINDOW_FRAMES, device=device)[None]
