@@ -121,6 +121,16 @@ class SoundClient:
         """From mixing to the loudspeaker, as the driver says; 0 without a device."""
         return float(self._state.floats[shared.LATENCY_S]) if self._is_open else 0.0
 
+    @property
+    def server_pid(self) -> int | None:
+        """Process id of the sound server, None where there is none."""
+        return self._supervisor.server_pid
+
+    @property
+    def callback_s(self) -> float:
+        """The slowest callback of the last seconds; 0 where there was none."""
+        return float(self._state.floats[shared.CALLBACK_S]) if self._is_open else 0.0
+
     def devices(self) -> list[DeviceInfo]:
         """Output devices, as of the last poll()."""
         return list(self._devices)

@@ -20,6 +20,7 @@ from synth.spec.controls import Float32Array
 
 STALL_S: Final = 0.5  # a device that has not called back for so long is gone
 _CLOSE_LIMIT_S: Final = 0.7
+_CALLBACK_DECAY: Final = 0.999  # a block: at 128 frames the slowest callback is halved in about 2 s
 
 
 class DeviceStream:
@@ -115,10 +116,13 @@ class DeviceStream:
 
     def _fill(self, out: Float32Array) -> None:
         """Audio thread."""
+        began_s = time.perf_counter()
         if self._converter is None:
             self._mixer.mix(out)
         elif not self._converter.read(out):
             self._state.ints[shared.UNDER_RUNS] += 1
+        floats = self._state.floats
+        floats[shared.CALLBACK_S] = max(time.perf_counter() - began_s, floats[shared.CALLBACK_S] * _CALLBACK_DECAY)
 
     def _ended(self) -> None:
         self._has_ended = True

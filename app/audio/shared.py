@@ -47,6 +47,7 @@ RMS_LEFT: Final = 3
 RMS_RIGHT: Final = 4
 LATENCY_S: Final = 5  # from mixing to the loudspeaker
 LIVE_READ_AT_S: Final = 6  # time.monotonic() when the mixer asked last
+CALLBACK_S: Final = 7  # the slowest callback, decaying; 0 = there was none
 _N_FLOATS: Final = 16
 
 _N_BYTES: Final = 8 * (_N_INTS + _N_FLOATS + 2 * N_VOICES + N_SLOTS) + 4 * (N_SLOTS * SLOT_FRAMES + RING_FRAMES)

@@ -37,6 +37,7 @@ from synth.spec import Float32Array
 _KEYS_PER_NOTE: Final = 100  # on-screen keys may be fractional: every hundredth of a semitone is a key
 _SILENT_DB: Final = -100.0
 _NO_LOSS: Final = 0.9995
+_UNKNOWN: Final = float("nan")
 
 
 class StreamSound(Protocol):
@@ -50,6 +51,12 @@ class StreamSound(Protocol):
     def block_frames(self) -> int: ...
     @property
     def under_runs(self) -> int: ...
+    @property
+    def latency_s(self) -> float: ...
+    @property
+    def callback_s(self) -> float: ...
+    @property
+    def server_pid(self) -> int | None: ...
     def live_frames(self) -> tuple[int, int]: ...
     def live_audio(self, start: int, n_frames: int) -> Float32Array: ...
 
@@ -261,6 +268,10 @@ def read_meter(engine: LiveEngine, sound: StreamSound, *, failure: str = "") -> 
         limited_blocks=int(ints[fields.LIMITED_BLOCKS]),
         tempo_bpm=float(floats[fields.TEMPO_BPM]),
         events=int(ints[fields.N_EVENTS]),
+        device_latency_ms=1000.0 * sound.latency_s or _UNKNOWN,
+        callback_ms=1000.0 * sound.callback_s or _UNKNOWN,
+        preset_made=int(ints[fields.PRESET_MADE]),
+        preset_wanted=int(ints[fields.PRESET_WANTED]),
     )
 
 

@@ -38,6 +38,7 @@ _MADE_AT_ONCE: Final = 4  # frames of a pass
 _MIDDLE_NOTE: Final = 57.0
 _LAYER_ORDER: Final = tuple(sorted(VELOCITY_LAYERS, key=lambda layer: abs(layer - DEFAULT_VELOCITY)))
 _REPLACED_KEPT: Final = 64  # onsets that voices may just have begun with
+_PRESET_RANK: Final = 1  # groups up to it are of what the next note sings
 _A4_NOTE: Final = 69.0
 _A4_HZ: Final = 440.0
 
@@ -214,6 +215,10 @@ class OnsetsAhead:
         ints = self._meter.ints
         ints[fields.CACHE_WANTED], ints[fields.CACHE_MADE] = len(self._wanted), len(self._made)
         ints[fields.CACHE_BYTES] = len(self._made) * self._memory.heads.n_bytes // self._memory.n_onsets
+        ranks = self._memory.group_rank
+        of_preset = [key for key in self._wanted if ranks[key[0]] <= _PRESET_RANK]
+        ints[fields.PRESET_WANTED] = len(of_preset)
+        ints[fields.PRESET_MADE] = sum(key in self._made for key in of_preset)
 
 
 def _regions() -> list[float]:

@@ -38,6 +38,8 @@ PRESET: Final = 18  # performer; index in the bank of what the next note sings
 REDRAWN: Final = 19  # sampler; blocks drawn anew because a lane moved
 CACHE_BYTES: Final = 20  # sampler
 STARVED: Final = 21  # performer; voices that faded because the sampler had gone
+PRESET_WANTED: Final = 22  # sampler; onsets to be made ahead for what the next note sings
+PRESET_MADE: Final = 23  # sampler
 _N_INTS: Final = 32
 # Float fields
 SAMPLER_LOAD: Final = 0  # sampler; share of a core, over about a second
@@ -118,6 +120,9 @@ class LiveMeter:
     cache_*                  onsets made ahead, wanted, and their bytes; notes that found theirs, notes that waited
     limiter_db               what the limiter takes off now, <= 0; limited_blocks counts where it did
     draw_ms, frames_ms, block_ms   a draw of latents, a pass of the decoder's network, the performer's slowest block
+    device_latency_ms        what the driver says it adds; NaN: it does not say
+    callback_ms              the slowest callback of the last seconds; NaN: there was none
+    preset_*                 of the onsets made ahead and wanted, those of the preset that the next note sings
     """
 
     state: str
@@ -152,6 +157,10 @@ class LiveMeter:
     limited_blocks: int
     tempo_bpm: float
     events: int
+    device_latency_ms: float = float("nan")
+    callback_ms: float = float("nan")
+    preset_made: int = 0
+    preset_wanted: int = 0
 
 
 def percentiles_ms(meter: Meter) -> tuple[float, float, float]:

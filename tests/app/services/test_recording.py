@@ -25,6 +25,8 @@ class FakeStream:
         self.live_losses = (0, 0)
         self.block_frames = 128
         self.under_runs = 0
+        self.latency_s = self.callback_s = 0.0
+        self.server_pid = None
 
     def live_frames(self) -> tuple[int, int]:
         return len(self.audio), len(self.audio)
