@@ -193,6 +193,11 @@ class Engine:
         return self._network.free_batch if isinstance(self._network, PackedDenoiser) else 1
 
     @property
+    def is_packed(self) -> bool:
+        """Whether the denoiser is played packed (see synth.codec.packed)."""
+        return isinstance(self._network, PackedDenoiser)
+
+    @property
     def threads(self) -> ThreadPoolExecutor | None:
         """Where `sample_cell` may run beside the caller; None where it may not."""
         if self._threads is None and self._n_threads > 1:
@@ -208,11 +213,14 @@ class Engine:
             self._threads.shutdown(cancel_futures=True)
             self._threads = None
 
-    def repack(self) -> None:
-        """Play what the networks' weights are now. On a processor they are played packed: call it after a change."""
-        on_processor = self.device.type == "cpu"
-        self._network = (packed_denoiser(self.denoiser) if on_processor else None) or self.denoiser
-        self._decoding = (packed_codec(self.codec) if on_processor else None) or self.codec
+    def repack(self, *, is_plain: bool = False) -> None:
+        """Play what the networks' weights are now. On a processor they are played packed: call it after a change.
+
+        is_plain   play them as they were trained, in single precision: what packing costs is measured against that
+        """
+        is_packed = self.device.type == "cpu" and not is_plain
+        self._network = (packed_denoiser(self.denoiser) if is_packed else None) or self.denoiser
+        self._decoding = (packed_codec(self.codec) if is_packed else None) or self.codec
 
     @classmethod
     def load(

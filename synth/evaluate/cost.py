@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from synth.engine import CODEC_FILE, DEFAULT_WEIGHTS_DIR, DENOISER_FILE, PLANS, Engine, Quality
+from synth.evaluate.distances import log_mel, log_mel_distance
 from synth.evaluate.singing import Gesture, Singer, neutral_controls
 from synth.evaluate.workbench import Render, Rendering
 from synth.spec.audio import FRAME_RATE_HZ
@@ -26,6 +27,7 @@ _MODELS_DIR = DEFAULT_WEIGHTS_DIR.parent
 # getrusage counts kilobytes, but on macOS bytes.
 _PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 _BYTES_PER_MB = 2**20
+_TINY = 1e-20
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class CostReport:
                     where the machine was busy with something else
     peak_memory_mb  of this process so far, interpreter and libraries included
     renderings      the product's own renderer in fresh processes, one a length
+    packing         what playing the networks packed, in part in bfloat16, costs; None where they are not packed
     """
 
     weights_hash: str
@@ -56,6 +59,19 @@ class CostReport:
     times_realtime: float
     peak_memory_mb: float
     renderings: tuple[Rendering, ...]
+    packing: PackingError | None
+
+
+@dataclass(frozen=True, slots=True)
+class PackingError:
+    """The same passage sung packed and plain, same seed.
+
+    latents_db    power of the difference of the latents under the latents' own
+    spectrum_db   distance of log-mel spectra, latents and decoder both packed against both plain
+    """
+
+    latents_db: float
+    spectrum_db: float
 
 
 def evaluate_cost(
@@ -90,6 +106,32 @@ def evaluate_cost(
         processor_s=processor_s,
         peak_memory_mb=peak_mb,
         renderings=() if render is None else tuple(render(seconds, singer.quality) for seconds in render_s),
+        packing=packing_error(singer),
+    )
+
+
+def packing_error(singer: Singer, passage_s: float = 8.0) -> PackingError | None:
+    """Sing a passage as it is played and as it was trained; None where that is the same."""
+    engine = singer.engine
+    if not engine.is_packed:
+        return None
+    gesture = _passage(passage_s)
+
+    def sung() -> tuple[Float32Array, Float32Array]:
+        latents = singer.latents(gesture, 0)
+        return latents, singer.decode(latents, gesture.controls, 0)
+
+    packed, packed_audio = sung()
+    engine.repack(is_plain=True)
+    try:
+        plain, plain_audio = sung()
+    finally:
+        engine.repack()
+    difference = np.mean(np.square(packed - plain, dtype=np.float64)) / np.mean(np.square(plain, dtype=np.float64))
+    a, b = log_mel(packed_audio), log_mel(plain_audio)
+    return PackingError(
+        latents_db=10.0 * float(np.log10(difference + _TINY)),
+        spectrum_db=log_mel_distance(a, b, np.ones(len(a), dtype=np.bool_)),
     )
 
 

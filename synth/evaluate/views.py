@@ -46,6 +46,9 @@ def _cost(report: CostReport) -> list[Block]:
         ["peak memory of this process", f"{report.peak_memory_mb:.0f} MB"],
         ["everything that is installed as a model", f"{report.shipped_mb:.1f} MB"],
     ]
+    if report.packing is not None:
+        words = f"{report.packing.latents_db:.0f} dB in the latents, {report.packing.spectrum_db:.2f} dB in spectra"
+        rows.append(["what packing the networks (bfloat16 products) costs", words])
     renders = [
         [f"{r.passage_s:g} s", r.quality, str(r.threads), f"{r.total_s:.2f} s", f"{r.passage_s / r.total_s:.1f}x",
          f"{r.peak_memory_mb:.0f} MB"]

@@ -34,6 +34,7 @@ from synth.features.technique import (
     N_FEATURES,
     STANDARD_LIMIT,
     TechniqueModel,
+    load_technique_classifier,
     save_technique_classifier,
     standardise,
 )
@@ -318,11 +319,18 @@ def train_from_corpus(corpus_dir: Path, out: Path, config: TechniqueConfig) -> T
     return model
 
 
+def judge(corpus_dir: Path, classifier: Path) -> dict[str, Any]:
+    """What `figures` says of a classifier's file on the test split. UserError when it is not one."""
+    return figures(load_technique_classifier(classifier), hear_split(Corpus.open(corpus_dir), "test"))
+
+
 def main() -> None:
-    """`python -m synth.train.technique --corpus DIR --out FILE --minutes N`."""
+    """`python -m synth.train.technique --corpus DIR --out FILE --minutes N`, or `--judge FILE`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    result = parser.add_mutually_exclusive_group(required=True)
+    result.add_argument("--out", type=Path, help="train, and write the classifier there")
+    result.add_argument("--judge", type=Path, help="train nothing: judge this classifier on the test split")
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--simulated-clips", type=int, help="of each label, to listen to at most; default: all")
     parser.add_argument("--seed", type=int, default=0)
@@ -330,6 +338,10 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
+    if arguments.judge is not None:
+        for line in figure_lines(judge(arguments.corpus, arguments.judge)):
+            log.info("%s", line)
+        return
     config = TechniqueConfig(minutes=arguments.minutes, seed=arguments.seed, simulated_clips=arguments.simulated_clips)
     train_from_corpus(arguments.corpus, arguments.out, config)
 
