@@ -7,14 +7,17 @@ Everything lies in the run's folder: `adaptation.json` (what was asked, so that 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import soundfile
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -29,6 +32,7 @@ from synth.adapt.judge import (
     recordings_of,
     write_previews,
 )
+from synth.adapt.listening import N_HEARD, Listener, OnPreview
 from synth.adapt.material import Material, Progress, gather_material
 from synth.adapt.rehearsal import Rehearsal, draw_rehearsal
 from synth.adapt.training import (
@@ -76,6 +80,8 @@ class Wanted:
     shared           folder of corpus and rehearsal that several runs may share; None: the run's own
     n_rehearsed      windows of other techniques that the base draws for rehearsal
     n_judged         recordings that are sung again, at most
+    preview_every_s  how often a held-out phrase is sung while it trains; None: never
+    previews         where to; None: previews/while-training in the run's folder
     """
 
     paths: tuple[Path, ...]
@@ -94,6 +100,8 @@ class Wanted:
     max_steps: int = 10**9
     clock: Clock = "wall"
     shared: Path | None = None
+    preview_every_s: float | None = None
+    previews: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +132,19 @@ def adapt(
     *,
     on_progress: Progress = lambda _what, _share: None,
     should_stop: Callable[[], bool] = lambda: False,
+    on_material: Callable[[Material], None] = lambda _material: None,
+    on_preview: OnPreview = lambda _preview: None,
 ) -> Adapted:
     """Do all of it, or go on. UserError in one line for whatever a person can mend."""
     checked_regions(wanted.recipe.regions)
+    with _plain_disk_faults(wanted.run):
+        return _adapt(wanted, on_progress, should_stop, on_material, on_preview)
+
+
+def _adapt(
+    wanted: Wanted, on_progress: Progress, should_stop: Callable[[], bool],
+    on_material: Callable[[Material], None], on_preview: OnPreview,
+) -> Adapted:  # fmt: skip
     watch = stopwatch()
     device = resolve_device(wanted.device)
     base, codec = load_base(wanted.weights, device)
@@ -135,15 +153,20 @@ def adapt(
         wanted.paths, wanted.technique, wanted.terms, wanted.shared or wanted.run,
         most_minutes=wanted.most_minutes, n_workers=wanted.n_workers, on_progress=on_progress,
     )  # fmt: skip
+    on_material(material)
     gathered_s = watch()
     latents, held_out = encoded(material, codec, base)
     rehearsal = _rehearsal(wanted, base, on_progress)
+    listener = _listener(wanted, base, codec, material, on_preview)
     prepared_s = watch()
     trained = train_adapter(
         base, latents, rehearsal, held_out, wanted.recipe, wanted.run,
         minutes=wanted.minutes, max_steps=wanted.max_steps, clock=wanted.clock,
-        should_stop=should_stop,
+        should_stop=should_stop, listen=listener,
     )  # fmt: skip
+    nearest = listener.nearest() if listener is not None else None
+    if nearest is not None:
+        trained = replace(trained, candidates={**trained.candidates, "nearest": nearest})
     report: dict[str, Any] = {
         "name": wanted.name, "material": material.as_dict(), "recipe": wanted.recipe.as_dict(),
         "base_hash": base.base_hash, "weights_hash": base.weights_hash,
@@ -215,16 +238,48 @@ def _rehearsal(wanted: Wanted, base: Base, on_progress: Progress) -> Rehearsal |
     return Rehearsal(drawn.latents.half().float(), drawn.condition)
 
 
-def described(wanted: Wanted, base: Base, material: Material, trained: Trained) -> AdapterInfo:
-    """What the adapter's file says of itself."""
+def _listener(wanted: Wanted, base: Base, codec: Codec, material: Material, on_preview: OnPreview) -> Listener | None:
+    """What sings previews of the validation split, after it has sung the base's; None where none are wanted."""
+    if wanted.preview_every_s is None:
+        return None
+    least_s = min(1.0, max(record.duration_s for record in material.corpus.split("validation")))
+    found = recordings_of(material.corpus, "validation", N_HEARD, least_s=least_s)
+    reals = [real for real, _ in heard(found)]
+    if not reals:
+        log.warning("nobody sings in the validation recordings: there are no previews")
+        return None
+    info = _info(wanted, base, material)
+    folder = wanted.previews or wanted.run / "previews" / "while-training"
+    listener = Listener(
+        _engine(base, codec), judging_plan(base.config), info, reals, folder,
+        every_s=wanted.preview_every_s, on_preview=on_preview,
+    )  # fmt: skip
+    listener.begin()
+    return listener
+
+
+def _engine(base: Base, codec: Codec) -> Engine:
+    engine = Engine(codec, base.denoiser, dict(base.config), base.weights_hash, base.denoiser.device.type, 1)
+    engine.adapters.base_hash = base.base_hash
+    return engine
+
+
+def _info(wanted: Wanted, base: Base, material: Material) -> AdapterInfo:
+    """What is known of an adapter before it has been trained."""
     recipe = wanted.recipe
     layered = recipe.method not in ("sara", "full")
     return AdapterInfo(
         name=wanted.name, method=recipe.method, base_hash=base.base_hash, regions=recipe.regions,
         technique=wanted.technique, licence=wanted.terms.licence, consent=wanted.terms.consent,
         author=wanted.terms.attribution, rank=recipe.rank if layered else 0, alpha=recipe.alpha if layered else 0.0,
-        parameters=trained.n_trained, share=trained.share,
         features={name: round(mean, 4) for name, (mean, _) in material.lanes.items()},
+    )  # fmt: skip
+
+
+def described(wanted: Wanted, base: Base, material: Material, trained: Trained) -> AdapterInfo:
+    """What the adapter's file says of itself."""
+    return replace(
+        _info(wanted, base, material), parameters=trained.n_trained, share=trained.share,
         training={
             "seconds": round(trained.seconds, 1),
             "steps": sum(report.steps for report in trained.reports.values()),
@@ -240,8 +295,7 @@ def _finish(
 ) -> Adapted:  # fmt: skip
     """Choose, write, judge."""
     watch = stopwatch()
-    engine = Engine(codec, base.denoiser, dict(base.config), base.weights_hash, base.denoiser.device.type, 1)
-    engine.adapters.base_hash = base.base_hash
+    engine = _engine(base, codec)
     info, plan = described(wanted, base, material, trained), judging_plan(base.config)
     name, scores = _best(engine, plan, trained.candidates, info, material, wanted, on_progress)
     path = wanted.run / ADAPTER_FILE
@@ -293,6 +347,24 @@ def _before_and_after(
         strengths = everywhere(adapter.id) if side else {}
         sides.append(judge(engine, reals, wanted.technique, strengths, plan))
     return sides[0], sides[1]
+
+
+@contextmanager
+def _plain_disk_faults(run: Path) -> Iterator[None]:
+    """A full or vanished disk as one line, whichever library ran into it. What the last checkpoint holds is kept."""
+    try:
+        yield
+    except (OSError, SafetensorError, soundfile.LibsndfileError) as fault:
+        number = fault.errno if isinstance(fault, OSError) else None
+        words = str(fault)
+        kept = "and start it again: it goes on from its last checkpoint."
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in words:
+            raise UserError(f"The disk of {run} is full.", remedy=f"Free some space, {kept}") from fault
+        if number is not None or "os error" in words:
+            named = getattr(fault, "filename", None) or run
+            reason = getattr(fault, "strerror", None) or words.splitlines()[0]
+            raise UserError(f"{named}: {reason}.", remedy=f"Mend that, {kept}") from fault
+        raise
 
 
 def recordings_named(paths: Sequence[Path]) -> str:

@@ -70,10 +70,11 @@ def judging_plan(config: Mapping[str, Any]) -> SamplingPlan:
     return SamplingPlan(n_steps=12, solver="dpm2m")
 
 
-def recordings_of(corpus: Corpus, split: Split, n: int) -> list[Recording]:
+def recordings_of(corpus: Corpus, split: Split, n: int, *, least_s: float = _SHORTEST_S) -> list[Recording]:
     """At most `n` recordings of a split, by the order of their hash; those too short to judge are left out."""
     records = sorted(corpus.split(split), key=lambda record: unit_hash(f"judge {record.id}"))
-    return [load_recording(corpus, record) for record in records if record.duration_s >= _SHORTEST_S][:n]
+    long_enough = [record for record in records if record.duration_s >= least_s]
+    return [load_recording(corpus, record) for record in long_enough[:n]]
 
 
 def with_strengths(gesture: Gesture, strengths: Strengths) -> Gesture:
@@ -110,7 +111,7 @@ def judge(
         gesture = with_strengths(with_technique(extracted(real.analysis), technique), strengths)
         made = Sound.of(singer.sing(gesture, seed))
         errors = lane_errors(made, real)
-        judged.control.append(float(np.nanmean([errors[name] / _span(name) for name in errors])))
+        judged.control.append(control_error(made, real))
         for name, found in judged.lanes.items():
             found.append(errors[name])
         found = voice_distances(made, real)
@@ -137,6 +138,13 @@ def lane_errors(made: Sound, real: Sound) -> dict[str, float]:
         known = difference[np.isfinite(difference)]
         errors[name] = float(known.mean()) if len(known) else math.nan
     return errors
+
+
+def control_error(made: Sound, real: Sound) -> float:
+    """Mean over lanes of `lane_errors` as shares of the lanes' ranges; NaN where no lane is known."""
+    shares = [error / _span(name) for name, error in lane_errors(made, real).items()]
+    known = [share for share in shares if math.isfinite(share)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def _span(name: str) -> float:

@@ -94,7 +94,10 @@ def find_recordings(paths: Sequence[Path], technique: str) -> tuple[list[Found],
         elif path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
             found.append(Found(path, path.name, technique, "", ""))
         else:
+            if not path.exists():
+                raise UserError(f"{path} is not there.", remedy="Put it back, or name what is there.")
             raise UserError(f"{path} is neither a folder nor a sound file.", remedy="Name folders, WAV or FLAC files.")
+    found = _named_apart(found)
     said += [f"{count} recordings of {label} are no {technique}." for label, count in sorted(others.items())]
     if not found:
         why = f" {said[0]}" if said else ""
@@ -139,6 +142,15 @@ def gather_material(
     corpus = Corpus(corpus.folder, dealt)
     lanes, timbre = _measured(corpus)
     return Material(corpus, technique, held_by, tuple(said), lanes, timbre)
+
+
+def _named_apart(found: Sequence[Found]) -> list[Found]:
+    """Files of one name from several folders get their folder's name as well."""
+    counts = Counter(entry.name for entry in found)
+    return [
+        entry if counts[entry.name] == 1 else replace(entry, name=f"{entry.path.resolve().parent}/{entry.name}")
+        for entry in found
+    ]
 
 
 def _is_of(label: str, technique: str) -> bool:

@@ -45,6 +45,7 @@ from synth.train.latents import LatentStore
 from synth.train.loop import BEST_FILE, LoopConfig, LoopReport, generator_of, train
 
 Layers = dict[str, dict[str, Tensor]]
+Listen = Callable[[Callable[[], Layers]], Mapping[str, float]]  # asked often; takes out what is learnt when it is time
 Clock = Literal["wall", "processor"]
 MASKED: Final = "masked"  # full fine-tuning of SaRA's entries, the plain way: what SaRA's memory is held against
 # Tried on an unknown voice, 40 steps: at a quarter of these all learn less; at four times SaRA's it gets worse, and at
@@ -200,10 +201,12 @@ def train_adapter(
     max_steps: int = 10**9,
     clock: Clock = "wall",
     should_stop: Callable[[], bool] = lambda: False,
+    listen: Listen | None = None,
 ) -> Trained:
     """Train, or go on training, within `minutes` over all resumed runs. UserError when it diverges.
 
     clock   what the minutes are counted by, as LoopConfig's
+    listen  hears the moving average at every validation; its figures go into the log
     """
     layers = base.layers(recipe)
     plan = TrainingPlan(base, layers, recipe)
@@ -219,6 +222,8 @@ def train_adapter(
         if student is None:
             break
         outside = Outside(base.denoiser, base.guidance if recipe.keep_guidance else {}, base.jumps, held_out)
+        if listen is not None:
+            outside.listener = plan.heard_by(listen, index, candidates.get("last", {}))
         if recipe.method == "sara":
             outside.penalty = NuclearPenalty(recipe.nuclear, recipe.nuclear_every)
         task = AdaptTask(student, outside, base.statistics.weight, use_bf16=recipe.use_bf16).to(base.denoiser.device)
@@ -292,6 +297,10 @@ class TrainingPlan:
             load_average(best, kept)
             found["best"] = self._taken_out(stage, kept.student, earlier)
         return found
+
+    def heard_by(self, listen: Listen, stage: int, earlier: Layers) -> Callable[[Denoiser], Mapping[str, float]]:
+        """What a task's validation calls with its moving average."""
+        return lambda student: listen(lambda: self._taken_out(stage, student, earlier))
 
     def _taken_out(self, stage: int, student: nn.Module, earlier: Layers) -> Layers:
         match self.recipe.method:

@@ -153,8 +153,15 @@ def test_only_the_technique_s_recordings_are_taken(tmp_path: Path) -> None:
     assert said == ["1 recordings of whisper are no growl."]
     with pytest.raises(UserError, match="no scream in what was named"):
         find_recordings([tmp_path / "set"], "scream")
+    (tmp_path / "words.txt").write_text("la")
     with pytest.raises(UserError, match="neither a folder nor a sound file"):
-        find_recordings([tmp_path / "none.txt"], "growl")
+        find_recordings([tmp_path / "words.txt"], "growl")
+    with pytest.raises(UserError, match="is not there"):
+        find_recordings([tmp_path / "gone.wav"], "growl")
+    for folder in "ab":
+        write(tmp_path / folder / "take.wav", voice(0.2))
+    apart, _ = find_recordings([tmp_path / "a" / "take.wav", tmp_path / "b" / "take.wav"], "growl")
+    assert len({entry.name for entry in apart}) == 2
 
 
 def record(index: int, split: str = "train", duration_s: float = 5.0) -> ClipRecord:
