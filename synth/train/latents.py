@@ -75,6 +75,12 @@ def _read(path: Path) -> tuple[Tensor, Tensor] | None:
         return None
 
 
+def _drawn_gains_db(seed: int, n_variants: int, n_clips: int) -> NDArray[np.float64]:
+    gains_db = np.random.default_rng(seed).uniform(-_GAIN_RANGE_DB, _GAIN_RANGE_DB, (n_variants, n_clips))
+    gains_db[0] = 0.0
+    return gains_db
+
+
 class LatentStore:
     """Latents of every clip of a ClipStore, each at its own level and at `n_variants` - 1 random other levels.
 
@@ -97,8 +103,7 @@ class LatentStore:
         technique = store.excerpts(np.arange(len(lengths)), np.zeros(len(lengths), np.int64), 1, np.zeros(len(lengths)))
         self._technique = torch.from_numpy(technique["technique"]).to(self.device)
         self._is_real = torch.from_numpy(technique["is_real"]).to(self.device)
-        gains_db = np.random.default_rng(seed).uniform(-_GAIN_RANGE_DB, _GAIN_RANGE_DB, (n_variants, len(lengths)))
-        gains_db[0] = 0.0
+        gains_db = _drawn_gains_db(seed, n_variants, len(lengths))
         kept = kept_in / f"{_content_key(store, codec, gains_db)}.safetensors" if kept_in else None
         encoded = _read(kept) if kept else None
         if encoded is None:
@@ -112,6 +117,21 @@ class LatentStore:
     def silence(self) -> NDArray[np.float32]:
         """Raw latents of digital silence, [latent_dim]: the padding before the first clip, where no clip is seen."""
         return self._latents[0, 2 : _PAD_FRAMES - 8].float().mean(0).cpu().numpy()
+
+    def keep_part(self, part: ClipStore, codec: Codec, kept_in: Path, *, seed: int = 0) -> Path:
+        """Keep the latents of `part`, some of these clips, where a LatentStore of them alone will look for its own.
+
+        The levels are those they were encoded at here. codec, seed: as this store was made with. KeyError for a clip
+        that is not here.
+        """
+        place = {(record.id, record.sha256): clip for clip, record in enumerate(self.store.records)}
+        chosen = [place[record.id, record.sha256] for record in part.records]
+        first, end = self._first.tolist(), (self._first + self._length + 2 * _PAD_FRAMES).tolist()
+        rows = torch.cat([torch.arange(first[clip], end[clip], device=self.device) for clip in chosen])
+        drawn = _drawn_gains_db(seed, len(self._latents), len(chosen))
+        path = kept_in / f"{_content_key(part, codec, drawn)}.safetensors"
+        _keep(path, (self._latents[:, rows], self._gains_db[:, chosen]))
+        return path
 
     def _padded(self) -> Iterator[tuple[slice, Arrays]]:
         """Whole clips with their padding, a few at a time: (slice of the padded frames, arrays [1, frames])."""
