@@ -24,10 +24,6 @@ from app.audio.messages import (
     DeviceLost,
     DeviceOpened,
     DevicesChanged,
-    LiveBlock,
-    LiveEnd,
-    LiveRelease,
-    Panic,
     SelectDevice,
     SetClip,
     SetTransport,
@@ -40,7 +36,6 @@ from synth.spec import SAMPLE_RATE_HZ, Float32Array
 
 __all__ = ["DeviceInfo", "DeviceLost", "DeviceOpened", "DevicesChanged", "SoundClient", "SoundEvent", "SoundNotice"]
 
-RELEASE_S: Final = 0.08
 _SILENCE_DB: Final = -100.0
 _MAX_INTERPOLATION_S: Final = 0.05
 
@@ -244,47 +239,6 @@ class SoundClient:
         if not self._is_open:
             return np.zeros(n_frames, dtype=np.float32)
         return self._state.ring[(start + np.arange(n_frames)) % shared.RING_FRAMES]
-
-    # ---- live notes
-
-    def live_block(self, note_id: int, audio: Float32Array) -> bool:
-        """Append mono samples [n] (n <= 38400) to a live note; the first block starts it, faded in over 2 ms.
-
-        note_id   any positive number, never used again
-        Returns False, and takes nothing, when the ring is full or nobody is there to play it.
-        """
-        n_frames = len(audio)
-        if not 0 < n_frames <= shared.SLOT_FRAMES:
-            raise ValueError(f"a live block holds 1 to {shared.SLOT_FRAMES} samples, not {n_frames}")
-        if not self._is_open or not self._supervisor.is_serving:
-            return False
-        (free,) = np.nonzero(self._state.slot_busy == 0)
-        if len(free) == 0:
-            return False
-        slot = int(free[0])
-        self._state.slots[slot, :n_frames] = audio
-        self._state.slot_busy[slot] = 1
-        self._send(LiveBlock(note_id, slot, n_frames))
-        return True
-
-    def live_release(self, note_id: int, *, fade_s: float = RELEASE_S) -> None:
-        """Fade a note out and forget it; blocks still queued are dropped with it."""
-        self._send(LiveRelease(note_id, max(_to_frames(fade_s), 1)))
-
-    def live_end(self, note_id: int) -> None:
-        """No block follows: the note ends, faded over its last 5 ms, with what is queued."""
-        self._send(LiveEnd(note_id))
-
-    def live_played_s(self, note_id: int) -> float | None:
-        """How much of the note has sounded; None when it has not started or is over."""
-        if not self._is_open:
-            return None
-        (voices,) = np.nonzero(self._state.voice_notes == note_id)
-        return float(self._state.voice_frames[voices[0]]) / SAMPLE_RATE_HZ if len(voices) else None
-
-    def panic(self) -> None:
-        """Silence every live note within 5 ms. The clip plays on."""
-        self._send(Panic())
 
     # ---- inside
 

@@ -97,37 +97,8 @@ class SelectDevice:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveBlock:
-    """The next `n_frames` of a live note are in `slot` of the shared ring. The first block of a note starts it."""
-
-    note_id: int
-    slot: int
-    n_frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRelease:
-    """Fade the note out over `release_frames` and forget it."""
-
-    note_id: int
-    release_frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class LiveEnd:
-    """No block follows: the note ends with what is queued."""
-
-    note_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class Panic:
-    """Silence every live note within 5 ms."""
-
-
-@dataclass(frozen=True, slots=True)
 class Close:
     """Fade out, give the device back, end the process."""
 
 
-Command = SetClip | SetTransport | SelectDevice | LiveBlock | LiveRelease | LiveEnd | Panic | Close
+Command = SetClip | SetTransport | SelectDevice | Close

@@ -1,6 +1,6 @@
-"""The sound itself: a clip under a transport, live notes, a meter. Knows nothing of devices or processes.
+"""The sound itself: a clip under a transport, the live engine's stream, a meter. Knows nothing of devices or processes.
 
-Control thread: set_clip(), set_transport(), sweep(), and `live`. Audio thread: mix(), nothing else. Each attribute that
+Control thread: set_clip(), set_transport() and sweep(). Audio thread: mix(), nothing else. Each attribute that
 both see has one writer and is replaced in a single store; there are no locks, and nothing is freed on the audio thread.
 
 Every jump is a cross-fade of two heads reading the same or different clips: 5 ms for play, pause, seek and the seam of
@@ -19,11 +19,11 @@ from app.audio import shared
 from app.audio.live_ring import RingReader
 from app.audio.messages import SetTransport
 from app.audio.shared import SharedState
-from app.audio.voices import FADE_FRAMES, LiveVoices
 from synth.spec.audio import SAMPLE_RATE_HZ
 from synth.spec.controls import Float32Array
 
 MAX_BLOCK: Final = 4096
+FADE_FRAMES: Final = 240  # 5 ms
 SWAP_FRAMES: Final = 480  # 10 ms
 MIN_LOOP_FRAMES: Final = 960  # 20 ms: room for the seam
 _N_FADING: Final = 4
@@ -60,7 +60,6 @@ class Mixer:
     """Mixes blocks of float32 stereo at 48 kHz and publishes what it does in the shared state."""
 
     def __init__(self, state: SharedState) -> None:
-        self.live = LiveVoices(state, MAX_BLOCK)
         self._stream = RingReader(state, MAX_BLOCK)
         self.fault: BaseException | None = None  # the last one; the control thread reports it
         self._state = state
@@ -111,7 +110,6 @@ class Mixer:
             for clip, since_s in self._kept
             if now_s - since_s < _KEEP_CLIP_S or any(clip is used for used in in_use)
         ]
-        self.live.sweep()
 
     @property
     def upcoming(self) -> tuple[int, int, int]:
@@ -146,7 +144,6 @@ class Mixer:
                 self._read(head, out)
         if self._playing:
             self._play(out)
-        self.live.mix(out)
         self._stream.mix(out)
         self._guard_and_measure(out)
         self._publish(out.shape[0])

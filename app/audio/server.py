@@ -36,10 +36,6 @@ from app.audio.messages import (
     Close,
     Command,
     DevicesChanged,
-    LiveBlock,
-    LiveEnd,
-    LiveRelease,
-    Panic,
     SelectDevice,
     Serving,
     SetClip,
@@ -132,14 +128,6 @@ class Server:
 
     def _obey(self, command: Command) -> None:
         match command:
-            case LiveBlock(note_id, slot, n_frames):
-                self._mixer.live.push(note_id, slot, n_frames)
-            case LiveRelease(note_id, release_frames):
-                self._mixer.live.release(note_id, release_frames)
-            case LiveEnd(note_id):
-                self._mixer.live.end(note_id)
-            case Panic():
-                self._mixer.live.panic()
             case SetTransport(serial=serial):
                 if serial >= self._serial:
                     self._serial = serial
@@ -202,7 +190,6 @@ class Server:
 
     def _fade_and_close(self) -> None:
         self._mixer.set_transport(SetTransport(serial=self._serial, playing=False))
-        self._mixer.live.panic()
         time.sleep(_FADE_OUT_S + float(self._state.floats[shared.LATENCY_S]))
         if self._keeper is not None:
             self._keeper.close()

@@ -1,8 +1,7 @@
-"""The memory that window and sound server share: transport state one way, live blocks the other.
+"""The memory that window, sound server and performer share: the transport's state and the live engine's stream.
 
 Every field has one writer. The server's audio thread writes the transport; the window reads it at any time without
-asking. Live blocks are written by the window into a free slot and announced over the command pipe, which orders the
-memory; the audio thread frees the slot when the block has sounded.
+asking. The stream is described in app/audio/live_ring.py.
 """
 
 from __future__ import annotations
@@ -15,9 +14,6 @@ import numpy.typing as npt
 
 from synth.spec.controls import Float32Array
 
-N_VOICES: Final = 24  # sixteen held notes and eight that fade
-N_SLOTS: Final = 64
-SLOT_FRAMES: Final = 38_400  # one cell of the render grid
 RING_FRAMES: Final = 1 << 17  # of the live engine's stream, 2.7 s: what has been heard is kept for scopes and recording
 
 # Integer fields
@@ -50,17 +46,13 @@ LIVE_READ_AT_S: Final = 6  # time.monotonic() when the mixer asked last
 CALLBACK_S: Final = 7  # the slowest callback, decaying; 0 = there was none
 _N_FLOATS: Final = 16
 
-_N_BYTES: Final = 8 * (_N_INTS + _N_FLOATS + 2 * N_VOICES + N_SLOTS) + 4 * (N_SLOTS * SLOT_FRAMES + RING_FRAMES)
+_N_BYTES: Final = 8 * (_N_INTS + _N_FLOATS) + 4 * RING_FRAMES
 
 
 class SharedState:
     """Views into one block of shared memory.
 
     ints, floats     [16] transport, indexed by the names above
-    voice_notes      [N_VOICES] note id that sounds in each voice, 0 = free
-    voice_frames     [N_VOICES] frames of that note that have sounded
-    slot_busy        [N_SLOTS] 1 from announcement until it has sounded
-    slots            [N_SLOTS, SLOT_FRAMES] float32 mono
     ring             [RING_FRAMES] float32 mono, frame f of the live engine's stream at f % RING_FRAMES
     """
 
@@ -71,10 +63,6 @@ class SharedState:
         self._offset = 0
         self.ints: npt.NDArray[np.int64] = self._take(_N_INTS, np.int64)
         self.floats: npt.NDArray[np.float64] = self._take(_N_FLOATS, np.float64)
-        self.voice_notes: npt.NDArray[np.int64] = self._take(N_VOICES, np.int64)
-        self.voice_frames: npt.NDArray[np.int64] = self._take(N_VOICES, np.int64)
-        self.slot_busy: npt.NDArray[np.int64] = self._take(N_SLOTS, np.int64)
-        self.slots: Float32Array = self._take(N_SLOTS * SLOT_FRAMES, np.float32).reshape(N_SLOTS, SLOT_FRAMES)
         self.ring: Float32Array = self._take(RING_FRAMES, np.float32)
 
     @classmethod
@@ -93,22 +81,18 @@ class SharedState:
         if memory is None:
             return
         empty = np.zeros(0)
-        self.ints = self.voice_notes = self.voice_frames = self.slot_busy = empty.astype(np.int64)
+        self.ints = empty.astype(np.int64)
         self.floats = empty
-        self.slots = empty.astype(np.float32).reshape(0, SLOT_FRAMES)
         self.ring = empty.astype(np.float32)
         if self._is_owner:
             memory.unlink()
         memory.close()
 
     def reset(self) -> None:
-        """Forget a server that has ended: nothing sounds, no slot is taken. The playhead and counters stay."""
+        """Forget a server that has ended: nothing sounds. The playhead and counters stay."""
         self.ints[[VERSION, SOUNDING]] = 0
         self.ints[ACKNOWLEDGED] = -1
         self.floats[[PEAK_LEFT, PEAK_RIGHT, RMS_LEFT, RMS_RIGHT, LATENCY_S]] = 0.0
-        self.voice_notes[:] = 0
-        self.voice_frames[:] = 0
-        self.slot_busy[:] = 0
 
     def _take(self, count: int, dtype: npt.DTypeLike) -> npt.NDArray:
         assert self._memory is not None

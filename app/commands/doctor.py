@@ -110,10 +110,6 @@ def _sound() -> Finding:
 
 def _live() -> Finding:
     """What playing live costs here, and the quality that leaves room."""
-    from app.live.stage.ability import can_stream
-
-    if not can_stream():
-        return Finding(True, ("this voice is played cell by cell; a newer one can be streamed",))
     from synth.engine import Engine  # torch: seconds
     from synth.streaming.cost import decoder_cost, sampler_cost
 

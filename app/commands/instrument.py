@@ -7,16 +7,15 @@ from pathlib import Path
 
 from app.audio.client import SoundClient
 from app.commands.extraction import passage_from_recording
-from app.live.stage.ability import can_stream
 from app.live.stage.host import StageOptions
 from app.render.cache import default_folder
 from app.render.worker import WorkerSettings
 from app.services.attached import AttachedSession
 from app.services.instrument import Instrument
-from app.services.live import LiveSession
 from app.services.parts import LiveLike
 from app.services.stage import StageSession
 from app.services.stage_door import door_path, is_answered
+from app.services.unplayed import Unplayed
 from app.store.program_bank import read_bank
 
 
@@ -37,18 +36,13 @@ def make_instrument(
         device=device,
         extractor=passage_from_recording,
     )
-    live = make_live(sound, device=device, joins=joins) if plays_live else LiveSession(sound)
+    live = make_live(sound, device=device, joins=joins) if plays_live else Unplayed()
     return Instrument(sound_client=sound, live=live, settings=settings)
 
 
 def make_live(sound: SoundClient, *, device: str = "auto", joins: bool = True) -> LiveLike:
-    """What plays notes by hand: the performance that is under way, else a live engine of its own.
-
-    A voice that cannot be streamed is played cell by cell, by the renderer.
-    """
+    """What plays notes by hand: the performance that is under way, else a live engine of its own."""
     if joins and is_answered(door_path()):
         return AttachedSession()
-    if not can_stream():
-        return LiveSession(sound)
     options = StageOptions(device=device, spill_folder=default_folder().with_name("onsets"))
     return StageSession(sound, options, read_bank())

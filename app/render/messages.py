@@ -6,7 +6,7 @@ Frozen, made of plain values: they travel through a pipe between two processes o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.render.events import (
@@ -25,7 +25,6 @@ from app.render.events import (
     RenderStarted,
 )
 from app.state.passage import Passage
-from app.state.preset import Preset
 from synth.spec import Float32Array
 
 
@@ -59,36 +58,11 @@ class Extract:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveCell:
-    """One cell of a held note, before everything else. `ticket` names the note that was struck.
-
-    lanes               lane id -> value from now on, where a controller has been touched; `bend` in semitones
-    loudness_offset_db  added to what preset and velocity ask for
-    """
-
-    ticket: int
-    preset: Preset
-    note: float
-    velocity: int
-    cell_index: int
-    seed: int
-    lanes: Mapping[str, float] = field(default_factory=dict)
-    loudness_offset_db: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class DropLive:
-    """The note of this ticket has ended (None: all have); its cells are no longer wanted."""
-
-    ticket: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Quit:
     """End the process."""
 
 
-Command = Render | CancelRender | Export | Extract | LiveCell | DropLive | Quit
+Command = Render | CancelRender | Export | Extract | Quit
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +98,6 @@ class MeasuredSpan:
     lanes: Mapping[str, Float32Array]
 
 
-@dataclass(frozen=True, slots=True)
-class LiveAudio:
-    """The cell that was asked for -> audio [38400] mono, or None with the reason."""
-
-    ticket: int
-    cell_index: int
-    audio: Float32Array | None
-    fault: str = ""
-
-
 Reply = (
     EngineReady
     | EngineFailed
@@ -151,5 +115,4 @@ Reply = (
     | ClipReady
     | CellsWritten
     | MeasuredSpan
-    | LiveAudio
 )

@@ -3,7 +3,7 @@
 One thread owns the engine: it takes commands, lives on `Worker.run`, and between any two sampler steps looks whether
 something more urgent has come in. Only reading a recording runs beside it, in a thread that never touches the engine.
 
-Urgency: live notes, the newest render, exports, measuring.
+Urgency: the newest render, exports, measuring.
 """
 
 from __future__ import annotations
@@ -23,14 +23,11 @@ from app.render.clips import ClipShelf
 from app.render.exporting import ExportTask
 from app.render.grid import CELL_S, cell_at, n_samples_of
 from app.render.inbox import Inbox
-from app.render.live_notes import LiveNotes
 from app.render.loading import EngineLoader, PresetLoader, load_engine, presets_of
 from app.render.measuring import StemMeasurer
 from app.render.messages import (
     CellsWritten,
     ClipReady,
-    LiveAudio,
-    LiveCell,
     Render,
     Reply,
 )
@@ -94,7 +91,6 @@ class Worker:
         )
         self._engine: EngineLike | None = None
         self._engine_fault = UserError("The voice model is not loaded.")
-        self._live: LiveNotes | None = None
         self._running: _Running | None = None
         self._unreported: set[int] = set()  # cells of the working clip written since it was last reported
         self._export: ExportTask | None = None
@@ -132,11 +128,7 @@ class Worker:
     def _interrupted(self) -> bool:
         """Asked between sampler steps: whether to leave the cell in hand for something more urgent."""
         self._receive(wait=False)
-        return self._inbox.quit or bool(self._inbox.live or self._inbox.renders)
-
-    def _interrupted_live(self) -> bool:
-        self._receive(wait=False)
-        return self._inbox.quit or bool(self._inbox.dropped)
+        return self._inbox.quit or bool(self._inbox.renders)
 
     # ---- taking up commands
 
@@ -150,18 +142,16 @@ class Worker:
             return
         engine.on_trouble = lambda message, remedy: self._send(events.Notice(message, remedy))
         self._engine = engine
-        self._live = LiveNotes(engine, self._cache)
         load_s = time.perf_counter() - started_s
         self._send(events.EngineReady(engine.device_name, engine.weights_hash, load_s))
 
     def _has_work(self) -> bool:
-        return bool(self._inbox.live or self._running or self._export or self._inbox.exports or self._has_unmeasured())
+        return bool(self._running or self._export or self._inbox.exports or self._has_unmeasured())
 
     def _has_unmeasured(self) -> bool:
         return self._can_measure and self._shelf.heard is not None and self._measurer.has_work(self._shelf.heard)
 
     def _accept(self) -> None:
-        self._inbox.dropped.clear()
         newest: Render | None = None
         while self._inbox.renders:
             command = self._inbox.renders.popleft()
@@ -229,26 +219,12 @@ class Worker:
         """Do the most urgent piece, or nothing."""
         if self._inbox.quit:
             return
-        if self._inbox.live:
-            self._sing_live(self._inbox.live.popleft())
-        elif self._running is not None:
+        if self._running is not None:
             self._render_piece(self._running)
         elif self._export is not None:
             self._export_piece(self._export)
         elif self._has_unmeasured():
             self._measure_piece()
-
-    def _sing_live(self, command: LiveCell) -> None:
-        self._leave_threads()
-        try:
-            if self._live is None:
-                raise self._engine_fault
-            self._send(LiveAudio(command.ticket, command.cell_index, self._live.cell(command, self._interrupted_live)))
-        except Cancelled:
-            if not any(drop.ticket in (None, command.ticket) for drop in self._inbox.dropped):
-                self._inbox.live.appendleft(command)
-        except UserError as fault:
-            self._send(LiveAudio(command.ticket, command.cell_index, None, str(fault)))
 
     def _render_piece(self, running: _Running) -> None:
         job = running.job

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -17,7 +17,6 @@ from typing import Any, Final
 import numpy as np
 
 from app.live.stage.meter import LiveMeter
-from app.render.messages import Command, LiveAudio
 from app.services.events import DevicesChanged, Event, Notice
 from app.services.stage_door import TOLD, door_path, exchange
 from app.state.preset import Preset
@@ -46,9 +45,8 @@ class AttachedSession:
         self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stage-visit", daemon=True)
 
-    def start(self, post: Callable[[Command], None]) -> None:
-        """`post` is not needed: the performance has a sampler of its own."""
-        del post
+    def start(self) -> None:
+        """Begin the visit; returns at once."""
         self._thread.start()
 
     def close(self) -> None:
@@ -68,12 +66,6 @@ class AttachedSession:
             while True:
                 events.append(self._heard.get_nowait())
         return events
-
-    def hear(self, audio: LiveAudio) -> None:
-        """Nothing was asked of the render sampler."""
-
-    def forget(self) -> None:
-        """The render sampler's death does not touch the performance."""
 
     def midi_inputs(self) -> list[str]:
         return list(self._inputs)

@@ -21,7 +21,7 @@ from app.audio import messages as sound
 from app.audio.messages import DeviceInfo
 from app.live.stage.meter import LiveMeter
 from app.render.grid import n_samples_of
-from app.render.messages import CellsWritten, ClipReady, Export, Extract, LiveAudio, MeasuredSpan, Render, Reply
+from app.render.messages import CellsWritten, ClipReady, Export, Extract, MeasuredSpan, Render, Reply
 from app.render.renderer import QUALITIES
 from app.render.worker import WorkerSettings
 from app.services.events import (
@@ -89,7 +89,7 @@ class Instrument:
         self._is_open = True
         self._link.start()
         self._sound.start()
-        self._live.start(self._link.post)
+        self._live.start()
 
     def close(self) -> None:
         self._is_open = False
@@ -166,8 +166,6 @@ class Instrument:
                 self._events.append(AudioChanged(reply.request_id, reply.start_s, reply.end_s))
             case MeasuredSpan():
                 self._events.append(self._curves.take(reply))
-            case LiveAudio():
-                self._live.hear(reply)
             case _:
                 self._close_books(reply)
                 self._events.append(reply)
@@ -203,7 +201,6 @@ class Instrument:
     def _revive(self, died: SamplerDied) -> None:
         """Start the sampler again with the render it was at, unless it keeps dying."""
         _log.warning("the sampler process ended with exit code %s", died.exit_code)
-        self._live.forget()
         self._fail_what_died()
         now_s = self._clock()
         while self._restarts_s and now_s - self._restarts_s[0] > _RESTART_WINDOW_S:

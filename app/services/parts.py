@@ -1,14 +1,13 @@
-"""What the instrument needs of its sound client and of its live player, so that tests can hand in others."""
+"""What the instrument needs of its sound client and of what plays live, so that tests can hand in others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from app.audio.messages import DeviceInfo, SoundEvent
 from app.live.stage.meter import LiveMeter
-from app.render.messages import Command, LiveAudio
 from app.services.events import Event
 from app.state.preset import Preset
 from synth.spec import Float32Array
@@ -39,22 +38,11 @@ class SoundLike(Protocol):
 class LiveLike(Protocol):
     """Notes by hand: keyboard, on-screen keys."""
 
-    def start(self, post: Callable[[Command], None]) -> None:
-        """`post` asks the sampler for LiveCell and tells it DropLive."""
-        ...
-
+    def start(self) -> None: ...
     def close(self) -> None: ...
 
     def poll(self) -> Sequence[Event]:
-        """Move on; what a MIDI input did."""
-        ...
-
-    def hear(self, audio: LiveAudio) -> None:
-        """A cell has been rendered."""
-        ...
-
-    def forget(self) -> None:
-        """The sampler has died: nothing that was asked for will come."""
+        """What engine and MIDI inputs did."""
         ...
 
     def midi_inputs(self) -> list[str]: ...

@@ -25,9 +25,8 @@ from app.live.stage.messages import (
 from app.live.stage.meter import UNLIMITED_VOICES, LiveMeter, percentiles_ms
 from app.midi.inputs import InputLost, InputsChanged, MidiInputs
 from app.midi.messages import MidiMessage
-from app.render.messages import Command, LiveAudio
 from app.services.events import ControlLearnt, DevicesChanged, Event, LivePresetChanged, MidiActivity, Notice
-from app.services.live import activity_of
+from app.services.midi_activity import activity_of
 from app.state.controller_profile import ControllerProfile, default_profile
 from app.state.preset import Preset
 from app.store.controller_profiles import load_profile, save_profile
@@ -88,9 +87,8 @@ class StageSession:
 
     # ---- life
 
-    def start(self, post: Callable[[Command], None]) -> None:
-        """`post` is not needed: the live engine has a sampler of its own."""
-        del post
+    def start(self) -> None:
+        """Start the engine and listen; returns at once."""
         self._is_open = True
         if self._bank:
             self.engine.use_bank(self._bank)
@@ -139,12 +137,6 @@ class StageSession:
                 return []
             case _:
                 return []
-
-    def hear(self, audio: LiveAudio) -> None:
-        """Nothing was asked of the render sampler."""
-
-    def forget(self) -> None:
-        """The render sampler's death does not touch what is played live."""
 
     # ---- inputs
 

@@ -97,7 +97,7 @@ def play_with(presets: Sequence[Preset], settings: BenchSettings) -> Iterator[St
     stage = Stage(sound, session)
     try:
         sound.start()
-        session.start(lambda _command: None)
+        session.start()
         session.engine.play(UseProfile(default_profile(MIDI_PORT)))
         _wait_until_playing(stage)
         session.set_midi_input(MIDI_PORT)

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from app.audio import devices, probe, server, shared, supervisor
+from app.audio import devices, probe, server, supervisor
 from app.audio.client import DeviceLost, SoundClient, SoundEvent, SoundNotice
 from tests.app.audio.sink import sine
 
@@ -79,7 +78,6 @@ def test_before_the_server_runs_the_playhead_follows_the_clock(client: SoundClie
     assert client.is_playing
     assert 0.2 <= client.playhead_s <= 0.35
     assert not client.available
-    assert not client.live_block(1, np.zeros(10, dtype=np.float32))
     assert client.level_db == (-100.0, -100.0)
 
 
@@ -101,16 +99,6 @@ def test_without_a_device_it_says_so_once_and_plays_silently(client: SoundClient
     assert client.devices() == []
     assert not client.available
     assert client.under_runs == 0
-
-
-def test_live_notes_end_without_a_device(client: SoundClient) -> None:
-    client.start()
-    wait_until(lambda: client.live_block(5, np.zeros(30_000, dtype=np.float32)), "the server takes a block")
-    wait_until(lambda: (client.live_played_s(5) or 0.0) > 0.1, "the note sounds")
-    client.live_release(5)
-    wait_until(lambda: client.live_played_s(5) is None, "the note ends")
-    with pytest.raises(ValueError, match="a live block holds"):
-        client.live_block(6, np.zeros(shared.SLOT_FRAMES + 1, dtype=np.float32))
 
 
 def test_a_missing_clip_is_a_message(client: SoundClient, tmp_path: Path) -> None:

@@ -9,16 +9,13 @@ from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app.render.events import RenderProgress
-from app.render.messages import Command, LiveAudio, LiveCell, Quit, Render
+from app.render.messages import Command, Quit, Render
 from app.render.worker import Worker, WorkerSettings
 from app.state.passage import Note, Passage, Voice
-from app.state.preset import NEUTRAL_PRESET
-from synth.spec import ControlFrames, Float32Array
 from tests.app.render.fake_engine import FakeEngine
 
 _STEP_S = 0.05
@@ -61,27 +58,3 @@ def test_the_end_does_not_wait_for_what_was_sampled_ahead(tmp_path: Path, thread
     n_sampled = len(engine.sampled)
     threads.shutdown()
     assert len(engine.sampled) - n_sampled <= 3
-
-
-def test_a_struck_note_has_the_cores_for_itself(tmp_path: Path, threads: ThreadPoolExecutor) -> None:
-    live_seed = 99
-    finished: list[int] = []
-
-    class Noting(FakeEngine):
-        def sample_cell(self, window: ControlFrames, *, seed: int, **named: Any) -> Float32Array:
-            latents = super().sample_cell(window, seed=seed, **named)
-            finished.append(seed)
-            return latents
-
-    worker, ours = _busy_worker(tmp_path, Noting(step_s=_STEP_S, threads=threads))
-    _tell(ours, *(LiveCell(7, NEUTRAL_PRESET, 60.0, 96, cell, live_seed) for cell in range(3)))
-    n_sung = 0
-    while n_sung < 3:
-        reply = ours.recv()
-        n_sung += isinstance(reply, LiveAudio) and reply.audio is not None
-    _tell(ours, Quit())
-    worker.join(5.0)
-    first, last = finished.index(live_seed), len(finished) - 1 - finished[::-1].index(live_seed)
-    assert finished.count(live_seed) == 4
-    # A thread may have been about to finish something else.
-    assert last - first <= 4

@@ -13,7 +13,6 @@ import psutil
 
 from app.audio.messages import DeviceInfo, SoundEvent
 from app.live.stage.meter import LiveMeter
-from app.render.messages import Command, LiveAudio
 from app.render.worker import WorkerSettings
 from app.services import Event, Instrument
 from app.state.preset import Preset
@@ -60,25 +59,12 @@ class FakeSound:
 
 
 class FakeLive:
-    """Passes on what a test wants to say to the sampler."""
+    """Nobody plays."""
 
-    def __init__(self) -> None:
-        self.post: Callable[[Command], None] = lambda command: None
-        self.heard: list[LiveAudio] = []
-        self.forgotten = 0
-
-    def start(self, post: Callable[[Command], None]) -> None:
-        self.post = post
-
+    def start(self) -> None: ...
     def close(self) -> None: ...
     def poll(self) -> Sequence[Event]:
         return []
-
-    def hear(self, audio: LiveAudio) -> None:
-        self.heard.append(audio)
-
-    def forget(self) -> None:
-        self.forgotten += 1
 
     def midi_inputs(self) -> list[str]:
         return []

@@ -17,7 +17,6 @@ from app.audio.messages import DeviceLost, SoundNotice
 from app.render.cache import CellCache
 from app.render.clip import Clip
 from app.render.grid import n_samples_of
-from app.render.messages import DropLive, LiveCell
 from app.render.renderer import Renderer, RenderRequest
 from app.services import (
     AudioChanged,
@@ -38,7 +37,6 @@ from app.services import (
 )
 from app.services import DeviceLost as WindowDeviceLost
 from app.state.passage import Lane, Note, Passage, Voice
-from app.state.preset import NEUTRAL_PRESET
 from tests.app.render.fake_engine import (
     FakeEngine,
     load_missing_engine,
@@ -194,7 +192,6 @@ def test_killed_sampler_is_restarted_and_finishes(
     assert bench.wait_for(RenderFinished).request_id == request_id
     assert len(bench.all(EngineReady)) == 2
     assert bench.sampler().pid != before.pid
-    assert bench.live.forgotten == 1
     assert np.array_equal(bench.instrument.audio(), _from_scratch(tmp_path, passage))
 
 
@@ -252,27 +249,6 @@ def test_recordings_become_passages_or_one_line(tmp_path: Path, make_bench: Call
     assert bench.wait_for(Extracted).passage.duration_s == pytest.approx(1.5, abs=0.01)
     bench.instrument.extract(broken)
     assert "broken.wav" in bench.wait_for(ExtractFailed).message
-
-
-@pytest.mark.usefixtures("slow_engine")
-def test_live_cells_come_before_a_render(make_bench: Callable[..., Bench]) -> None:
-    bench = make_bench()
-    bench.instrument.render(_passage(60.0))
-    bench.until(lambda: any(event.done_cells >= 1 for event in bench.all(RenderProgress)))
-    for cell in range(2):
-        bench.live.post(LiveCell(7, NEUTRAL_PRESET, 60.0, 100, cell, seed=1))
-    bench.until(lambda: len(bench.live.heard) == 2)
-    assert not bench.all(RenderFinished)
-    assert [audio.cell_index for audio in bench.live.heard] == [0, 1]
-    audio = bench.live.heard[0].audio
-    assert audio is not None
-    assert audio.shape == (38_400,)
-    assert np.abs(audio).max() > 0.01
-    # A dropped note is not sung; the next one is.
-    bench.live.post(LiveCell(8, NEUTRAL_PRESET, 61.0, 100, 0, seed=1))
-    bench.live.post(DropLive(8))
-    bench.live.post(LiveCell(9, NEUTRAL_PRESET, 62.0, 100, 0, seed=1))
-    bench.until(lambda: bench.live.heard[-1].ticket == 9)
 
 
 def test_unwritable_cache_is_one_notice(tmp_path: Path, make_bench: Callable[..., Bench]) -> None:

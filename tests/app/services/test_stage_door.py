@@ -67,7 +67,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 @pytest.fixture
 def window(stage: Stage) -> Iterator[AttachedSession]:
     made = AttachedSession(stage.door.path)
-    made.start(lambda _command: None)
+    made.start()
     yield made
     # Its thread may wait for an answer of the main loop.
     stage.door.close()

@@ -31,7 +31,7 @@ class Playing:
 
     def start(self) -> None:
         self.sound.start()
-        self.session.start(lambda _command: None)
+        self.session.start()
 
     def until(self, condition: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + PATIENCE_S

@@ -1,15 +1,13 @@
-"""The stage's small parts: clock, pressure, limiter, lanes, and what a voice's weights can do."""
+"""The stage's small parts: clock, pressure, limiter, lanes, and pipes."""
 
 from __future__ import annotations
 
 import multiprocessing
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from app.live.stage.ability import can_stream
 from app.live.stage.clock import StreamClock
 from app.live.stage.lanes import LOUDNESS, PRESENCE, TECHNIQUE, lane_course, resting_lanes, share_techniques
 from app.live.stage.limiter import CEILING, Limiter
@@ -19,7 +17,6 @@ from app.live.stage.pressure import Pressure
 from app.state.preset import Preset
 from synth.spec import SAMPLE_RATE_HZ
 from synth.spec.lanes import LANE_IDS, TECHNIQUES
-from tests.tiny_weights import save_tiny_weights
 
 
 def test_the_clock_forgives_late_requests() -> None:
@@ -133,13 +130,6 @@ def test_the_meter_keeps_the_last_latencies() -> None:
         assert percentiles_ms(meter) == pytest.approx((5.0, 5.0, 5.0))
     finally:
         meter.close()
-
-
-def test_only_a_denoiser_that_tells_frames_apart_can_be_streamed(tmp_path: Path) -> None:
-    assert can_stream(save_tiny_weights(tmp_path))
-    assert not can_stream(tmp_path / "nothing")
-    (tmp_path / "denoiser.safetensors").write_bytes(b"garbage")
-    assert not can_stream(tmp_path)
 
 
 def test_news_in_a_pipe_is_seen_and_so_is_its_end() -> None:
