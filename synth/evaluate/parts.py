@@ -49,11 +49,38 @@ class Part:
     sings_again: bool = False
 
 
+_PARTS: dict[str, Part] = {}
+
+
+def _part(
+    title: str, about: str, *, minutes: float, is_timed: bool = False, sings_again: bool = False
+) -> Callable[[Run], Run]:
+    """Make a function a part, called as the function is; the parts run in the order in which they stand here."""
+
+    def enter(run: Run) -> Run:
+        _PARTS[run.__name__.removeprefix("_")] = Part(title, about, minutes, run, is_timed, sings_again)
+        return run
+
+    return enter
+
+
+@_part(
+    "Cost",
+    "What the voice weighs, how fast it sings, and how much memory a render takes whatever its length.",
+    minutes=0.5,
+    is_timed=True,
+)
 def _cost(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     sizes = bench.sizes
     return evaluate_cost(bench.singer, bench.weights, sizes.cost_s, render=bench.render, render_s=sizes.render_s)
 
 
+@_part(
+    "Speed beside others",
+    "Four steps against audio-diffusion-pytorch's README model and a waveform model of our size, same run.",
+    minutes=0.8,
+    is_timed=True,
+)
 def _speed(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     return evaluate_speed(
         bench.singer,
@@ -66,6 +93,11 @@ def _speed(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     )
 
 
+@_part(
+    "Pitch followed",
+    "How far the sung pitch lies from the drawn one, by two trackers that are not ours.",
+    minutes=1.0,
+)
 def _pitch(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     sizes = bench.sizes
     return evaluate_pitch(
@@ -78,40 +110,23 @@ def _pitch(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     )
 
 
+@_part(
+    "Pitch at onsets, of fry and of growl",
+    "Where trackers of modal voices give up, a harmonic comb says whether F0, its half or its third is there.",
+    minutes=1.2,
+)
 def _onsets(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     clips = bench.sizes.clips
     return evaluate_onsets(bench.singer, n_clips=clips, n_simulated=clips, box=box, on_progress=progress)
 
 
+@_part(
+    "Pitch error added by other lanes",
+    "The same notes with and without full breath or half roughness: the cents these add.",
+    minutes=0.4,
+)
 def _crosstalk(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     return evaluate_crosstalk(bench.singer, n_notes=bench.sizes.notes, box=box, on_progress=progress)
-
-
-def _silence(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
-    return evaluate_silence(bench.singer, seeds=range(bench.sizes.silence_seeds), on_progress=progress)
-
-
-def _deviation(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
-    return evaluate_deviation(bench.resung)
-
-
-def _fidelity(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
-    return evaluate_fidelity(bench.resung, box=box, on_progress=progress)
-
-
-def _kernel(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
-    return evaluate_kernel(bench.resung, bench.embeddings, box=box, on_progress=progress)
-
-
-def _recognition(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
-    n = bench.sizes.gestures
-    return evaluate_recognition(bench.singer, bench.resung, n_gestures=n, box=box, on_progress=progress)
-
-
-def _steps(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
-    recordings = labelled_recordings(bench.corpus, bench.sizes.step_recordings)
-    n, teacher = bench.sizes.step_segments, bench.teacher
-    return evaluate_steps(bench.singer, recordings, n_segments=n, teacher=teacher, box=box, on_progress=progress)
 
 
 def lanes_plan(bench: Workbench) -> LanesPlan:
@@ -120,36 +135,132 @@ def lanes_plan(bench: Workbench) -> LanesPlan:
     return LanesPlan(n_segments=sizes.segments, n_pairs=min(sizes.pairs, sizes.segments), technique=sizes.technique)
 
 
+@_part(
+    "Lanes",
+    "Does a lane do what it is asked while all others move, and what else moves with it?",
+    minutes=8.0,
+)
 def _lanes(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     return evaluate_lanes(bench.singer, lanes_plan(bench), box=box, on_progress=progress)
 
 
+@_part(
+    "The ears themselves",
+    "The same test sung by the simulator, whose lanes are known: what is missing here the ears get wrong.",
+    minutes=1.8,
+)
 def _ears(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     plan = replace(lanes_plan(bench), n_segments=bench.sizes.ear_segments, n_pairs=0, technique="modal")
     return evaluate_ears(plan, box=box, on_progress=progress)
 
 
+@_part(
+    "Spectral deviation",
+    "Held-out recordings, reduced to lanes and mean timbre, sung again: how far the spectra lie apart.",
+    minutes=0.2,
+    sings_again=True,
+)
+def _deviation(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
+    return evaluate_deviation(bench.resung)
+
+
+@_part(
+    "Technique fidelity",
+    "Are the voices as hoarse, bright and irregular as recordings of the same technique are?",
+    minutes=1.2,
+    sings_again=True,
+)
+def _fidelity(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
+    return evaluate_fidelity(bench.resung, box=box, on_progress=progress)
+
+
+@_part(
+    "Kernel distance",
+    "How far renderings lie from recordings, in units of how far recordings lie from each other.",
+    minutes=0.4,
+    sings_again=True,
+)
+def _kernel(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
+    return evaluate_kernel(bench.resung, bench.embeddings, box=box, on_progress=progress)
+
+
+@_part(
+    "Technique recognised",
+    "Does a classifier trained on recordings and simulations name the technique that was asked?",
+    minutes=1.0,
+    sings_again=True,
+)
+def _recognition(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
+    n = bench.sizes.gestures
+    return evaluate_recognition(bench.singer, bench.resung, n_gestures=n, box=box, on_progress=progress)
+
+
+@_part(
+    "Quality per number of steps",
+    "The same recordings, lanes and seeds at 16, 8, 4, 2 and 1 steps, paired with the teacher.",
+    minutes=2.0,
+)
+def _steps(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
+    recordings = labelled_recordings(bench.corpus, bench.sizes.step_recordings)
+    n, teacher = bench.sizes.step_segments, bench.teacher
+    return evaluate_steps(bench.singer, recordings, n_segments=n, teacher=teacher, box=box, on_progress=progress)
+
+
+@_part(
+    "The codec beside WORLD",
+    "Recordings through the codec and through the WORLD vocoder; 0 is two realisations of one noise, 1 WORLD.",
+    minutes=2.5,
+)
 def _codec(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     folder, n = bench.weights or DEFAULT_WEIGHTS_DIR, bench.sizes.codec_recordings
     return codec_fidelity(folder, bench.corpus, n, box=box, on_progress=progress)
 
 
+@_part(
+    "Latents frozen, shuffled or exchanged",
+    "If the sampled latents make the sound, replacing them must take it away from the recording.",
+    minutes=0.8,
+)
 def _proof(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     recordings = [recording for recording, _ in labelled_recordings(bench.corpus, bench.sizes.proof_recordings)]
     return evaluate_ablations(bench.singer, recordings, progress, box=box)
 
 
+@_part(
+    "Held notes",
+    "Notes held for half a minute beside real held notes: do they loop, grow deaf, or stand too still?",
+    minutes=3.5,
+)
 def _sustained(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     sizes, singer = bench.sizes, bench.singer
     plan = SustainedPlan(n_notes=sizes.sustained_notes, step_lanes=sizes.sustained_lanes, drifts=sizes.sustained_drifts)
     return run_sustained(singer.engine, bench.corpus, quality=singer.quality, plan=plan, box=box, on_progress=progress)
 
 
+@_part(
+    "Requests no throat could follow",
+    "Does the sound stay decent and still move in the asked direction?",
+    minutes=0.8,
+)
 def _contradictions(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     n, singer = bench.sizes.contradiction_seeds, bench.singer
     return run_contradictions(singer.engine, quality=singer.quality, n_seeds=n, box=box, on_progress=progress)
 
 
+@_part(
+    "Silence",
+    "How far under the voice the sound lies where nobody is to sing.",
+    minutes=0.3,
+)
+def _silence(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
+    return evaluate_silence(bench.singer, seeds=range(bench.sizes.silence_seeds), on_progress=progress)
+
+
+@_part(
+    "Contact sheets",
+    "Spectrograms with asked and measured lanes, for eyes.",
+    minutes=1.2,
+)
 def _sheets(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     if bench.output is None:
         raise UserError("No folder was given for the pictures.", remedy="Name one with -o.")
@@ -164,100 +275,7 @@ def _sheets(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     )
 
 
-PARTS: Mapping[str, Part] = MappingProxyType(
-    {
-        "cost": Part(
-            "Cost",
-            "What the voice weighs, how fast it sings, and how much memory a render takes whatever its length.",
-            0.5, _cost, is_timed=True,
-        ),
-        "speed": Part(
-            "Speed beside others",
-            "Four steps against audio-diffusion-pytorch's README model and a waveform model of our size, same run.",
-            0.8, _speed, is_timed=True,
-        ),
-        "pitch": Part(
-            "Pitch followed",
-            "How far the sung pitch lies from the drawn one, by two trackers that are not ours.",
-            1.0, _pitch,
-        ),
-        "onsets": Part(
-            "Pitch at onsets, of fry and of growl",
-            "Where trackers of modal voices give up, a harmonic comb says whether F0, its half or its third is there.",
-            1.2, _onsets,
-        ),
-        "crosstalk": Part(
-            "Pitch error added by other lanes",
-            "The same notes with and without full breath or half roughness: the cents these add.",
-            0.4, _crosstalk,
-        ),
-        "lanes": Part(
-            "Lanes",
-            "Does a lane do what it is asked while all others move, and what else moves with it?",
-            8.0, _lanes,
-        ),
-        "ears": Part(
-            "The ears themselves",
-            "The same test sung by the simulator, whose lanes are known: what is missing here the ears get wrong.",
-            1.8, _ears,
-        ),
-        "deviation": Part(
-            "Spectral deviation",
-            "Held-out recordings, reduced to lanes and mean timbre, sung again: how far the spectra lie apart.",
-            0.2, _deviation, sings_again=True,
-        ),
-        "fidelity": Part(
-            "Technique fidelity",
-            "Are the voices as hoarse, bright and irregular as recordings of the same technique are?",
-            1.2, _fidelity, sings_again=True,
-        ),
-        "kernel": Part(
-            "Kernel distance",
-            "How far renderings lie from recordings, in units of how far recordings lie from each other.",
-            0.4, _kernel, sings_again=True,
-        ),
-        "recognition": Part(
-            "Technique recognised",
-            "Does a classifier trained on recordings and simulations name the technique that was asked?",
-            1.0, _recognition, sings_again=True,
-        ),
-        "steps": Part(
-            "Quality per number of steps",
-            "The same recordings, lanes and seeds at 16, 8, 4, 2 and 1 steps, paired with the teacher.",
-            2.0, _steps,
-        ),
-        "codec": Part(
-            "The codec beside WORLD",
-            "Recordings through the codec and through the WORLD vocoder; 0 is two realisations of one noise, 1 WORLD.",
-            2.5, _codec,
-        ),
-        "proof": Part(
-            "Latents frozen, shuffled or exchanged",
-            "If the sampled latents make the sound, replacing them must take it away from the recording.",
-            0.8, _proof,
-        ),
-        "sustained": Part(
-            "Held notes",
-            "Notes held for half a minute beside real held notes: do they loop, grow deaf, or stand too still?",
-            3.5, _sustained,
-        ),
-        "contradictions": Part(
-            "Requests no throat could follow",
-            "Does the sound stay decent and still move in the asked direction?",
-            0.8, _contradictions,
-        ),
-        "silence": Part(
-            "Silence",
-            "How far under the voice the sound lies where nobody is to sing.",
-            0.3, _silence,
-        ),
-        "sheets": Part(
-            "Contact sheets",
-            "Spectrograms with asked and measured lanes, for eyes.",
-            1.2, _sheets,
-        ),
-    }
-)  # fmt: skip
+PARTS: Mapping[str, Part] = MappingProxyType(_PARTS)
 DEFAULT_PARTS = tuple(PARTS)
 # What a voice without latents of its own (the waveform baseline) is held to.
 BASELINE_PARTS = ("pitch", "lanes", "deviation", "fidelity", "kernel", "recognition")
