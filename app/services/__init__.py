@@ -1,5 +1,6 @@
 """The one door between the window and everything that makes sound."""
 
+from app.live.stage.meter import LiveMeter
 from app.render.report import RenderReport
 from app.services.events import (
     AudioChanged,
@@ -18,6 +19,8 @@ from app.services.events import (
     Measured,
     MidiActivity,
     Notice,
+    Recorded,
+    RecordingState,
     RenderCancelled,
     RenderFailed,
     RenderFinished,
@@ -42,10 +45,13 @@ __all__ = [
     "Extracted",
     "Instrument",
     "InstrumentLike",
+    "LiveMeter",
     "LivePresetChanged",
     "Measured",
     "MidiActivity",
     "Notice",
+    "Recorded",
+    "RecordingState",
     "RenderCancelled",
     "RenderFailed",
     "RenderFinished",

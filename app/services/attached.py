@@ -6,6 +6,7 @@ Nothing waits: one thread speaks to the performance, what it heard last is what 
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import threading
 import time
@@ -17,15 +18,20 @@ from typing import Any, Final
 import numpy as np
 
 from app.live.stage.meter import LiveMeter
-from app.services.events import DevicesChanged, Event, Notice
-from app.services.stage_door import TOLD, door_path, exchange
+from app.services.events import DevicesChanged, Event, Notice, RecordingState
+from app.services.stage_door import TOLD, door_path, exchange, heard_audio
+from app.state.controller_profile import ControllerProfile
 from app.state.preset import Preset
+from app.store.controller_profiles import profile_from_document, profile_to_document
 from app.store.presets import preset_to_document
 from synth.errors import UserError
 from synth.spec import Float32Array
 
 _LOOK_S: Final = 0.05
 _INPUTS_S: Final = 1.0
+_STANDING_S: Final = 0.25
+_SCOPE_FRAMES: Final = 4096
+_SCOPE_WANTED_S: Final = 1.0  # nobody has asked for the sound for so long: it is not fetched
 _RETRY_S: Final = 1.0
 _PATIENCE_S: Final = 5.0
 
@@ -41,6 +47,10 @@ class AttachedSession:
         self._heard: SimpleQueue[Event] = SimpleQueue()
         self._meter: LiveMeter | None = None
         self._inputs: list[str] = []
+        self._standing: dict[str, Any] = {}
+        self._profile: ControllerProfile | None = None
+        self._audio = np.zeros(_SCOPE_FRAMES, dtype=np.float32)
+        self._audio_asked_s = -math.inf
         self._door: socket.socket | None = None
         self._is_closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stage-visit", daemon=True)
@@ -98,8 +108,35 @@ class AttachedSession:
         return self._meter
 
     def audio(self, n_frames: int) -> Float32Array:
-        """The stream is another process's -> zeros."""
-        return np.zeros(n_frames, dtype=np.float32)
+        """The last of the stream that came through the door, zeros before it -> [n_frames]."""
+        self._audio_asked_s = time.monotonic()
+        audio, heard = np.zeros(n_frames, dtype=np.float32), self._audio[-n_frames:]
+        audio[n_frames - len(heard) :] = heard
+        return audio
+
+    @property
+    def profile(self) -> ControllerProfile | None:
+        return self._profile
+
+    def set_profile(self, profile: ControllerProfile) -> None:
+        self._profile = profile
+        self._ask("set_profile", value=profile_to_document(profile))
+
+    def lock_variation(self, index: int | None) -> None:
+        self._ask("lock_variation", value=index)
+
+    def processes(self) -> Mapping[str, int]:
+        return dict(self._standing.get("processes", {}))
+
+    def start_recording(self, path: Path | None = None) -> None:
+        self._ask("start_recording", value=None if path is None else str(path))
+
+    def stop_recording(self) -> None:
+        self._ask("stop_recording")
+
+    def recording(self) -> RecordingState | None:
+        recording = self._standing.get("recording")
+        return None if recording is None else RecordingState(**recording)
 
     # ---- inside
 
@@ -117,15 +154,15 @@ class AttachedSession:
                     with door.makefile("rwb") as lines:
                         was_there = True
                         self._visit(lines)
-            except (OSError, ValueError):
-                self._meter = None
+            except (OSError, ValueError, UserError):  # the last says that it is ending
+                self._meter, self._standing = None, {}
                 if was_there and not self._is_closing.is_set():
                     was_there = False
                     self._heard.put(Notice("The performance has ended.", "Start it again with `stridor live`."))
             self._is_closing.wait(_RETRY_S)
 
     def _visit(self, lines: Any) -> None:
-        inputs_at_s = 0.0
+        inputs_at_s = standing_at_s = 0.0
         while not self._is_closing.is_set():
             try:
                 while True:
@@ -139,12 +176,23 @@ class AttachedSession:
             if status is not None:
                 nan = {name: float("nan") for name, value in status.items() if value is None and name != "max_voices"}
                 self._meter = LiveMeter(**{**status, **nan})
+            if time.monotonic() - self._audio_asked_s < _SCOPE_WANTED_S:
+                self._audio = heard_audio(exchange(lines, "audio", {"value": _SCOPE_FRAMES}))
+            if time.monotonic() >= standing_at_s:
+                standing_at_s = time.monotonic() + _STANDING_S
+                self._take_standing(exchange(lines, "standing", {}))
             if time.monotonic() >= inputs_at_s:
                 inputs_at_s = time.monotonic() + _INPUTS_S
                 inputs = [str(name) for name in exchange(lines, "midi_inputs", {})]
                 if inputs != self._inputs:
                     self._inputs = inputs
                     self._heard.put(DevicesChanged())
+
+    def _take_standing(self, standing: dict[str, Any]) -> None:
+        before, self._standing = self._standing, standing
+        document = standing["profile"]
+        if document != before.get("profile") and self._asked.empty():  # else a change of ours is still on its way
+            self._profile = None if document is None else profile_from_document(document)
 
     def _say(self, lines: Any, name: str, arguments: Mapping[str, Any]) -> None:
         try:

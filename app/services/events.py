@@ -40,6 +40,8 @@ __all__ = [
     "Measured",
     "MidiActivity",
     "Notice",
+    "Recorded",
+    "RecordingState",
     "RenderCancelled",
     "RenderFailed",
     "RenderFinished",
@@ -109,6 +111,31 @@ class ControlLearnt:
     lane_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class RecordingState:
+    """A recording of live playing that is under way.
+
+    lost_frames   of the stream that were overwritten before they were kept
+    fault         why nothing more is written; empty while all is well
+    """
+
+    seconds: float
+    audio_path: str
+    lost_frames: int = 0
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recording of live playing lies on disk: the sound, and what was played as a passage ("" where nothing was)."""
+
+    audio_path: str
+    passage_path: str
+    seconds: float
+    lost_frames: int = 0
+    fault: str = ""
+
+
 Event = (
     EngineReady
     | EngineFailed
@@ -129,5 +156,6 @@ Event = (
     | MidiActivity
     | LivePresetChanged
     | ControlLearnt
+    | Recorded
     | Notice
 )

@@ -7,11 +7,12 @@ sound server; either may die and come back without the window losing anything.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from app.services.events import (
     Extracted,
     ExtractFailed,
     Notice,
+    RecordingState,
     RenderCancelled,
     RenderFailed,
     RenderFinished,
@@ -43,6 +45,7 @@ from app.services.link import SamplerDied, SamplerLink
 from app.services.measured import MeasuredCurves
 from app.services.parts import LiveLike, SoundLike
 from app.services.requests import RenderRequests
+from app.state.controller_profile import ControllerProfile
 from app.state.passage import Passage
 from app.state.preset import Preset
 from synth.errors import UserError
@@ -308,6 +311,35 @@ class Instrument:
 
     def learn(self, lane_id: str | None) -> None:
         self._live.learn(lane_id)
+
+    def live_profile(self) -> ControllerProfile | None:
+        return self._live.profile
+
+    def set_live_profile(self, profile: ControllerProfile) -> None:
+        self._told_trouble(lambda: self._live.set_profile(profile))
+
+    def lock_variation(self, index: int | None) -> None:
+        self._live.lock_variation(index)
+
+    def live_processes(self) -> Mapping[str, int]:
+        own = {"window": os.getpid(), "render sampler": self._link.pid}
+        return {name: pid for name, pid in own.items() if pid is not None} | dict(self._live.processes())
+
+    def start_recording(self, path: Path | None = None) -> None:
+        self._told_trouble(lambda: self._live.start_recording(path))
+
+    def stop_recording(self) -> None:
+        self._live.stop_recording()
+
+    def recording(self) -> RecordingState | None:
+        return self._live.recording()
+
+    def _told_trouble(self, work: Callable[[], None]) -> None:
+        """What the user can mend becomes a line of the window's."""
+        try:
+            work()
+        except UserError as fault:
+            self._events.append(Notice(fault.message, fault.remedy))
 
     def live_meter(self) -> LiveMeter | None:
         return self._live.meter()

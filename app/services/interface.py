@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,6 +12,8 @@ from synth.spec import Float32Array
 if TYPE_CHECKING:
     from app.audio.messages import DeviceInfo
     from app.live.stage.meter import LiveMeter
+    from app.services.events import RecordingState
+    from app.state.controller_profile import ControllerProfile
     from app.state.passage import Passage
     from app.state.preset import Preset
 
@@ -113,8 +115,36 @@ class InstrumentLike(Protocol):
         """Bind the next MIDI control that moves to this lane; `ControlLearnt` follows. None calls it off."""
         ...
 
+    def live_profile(self) -> ControllerProfile | None:
+        """How the chosen controller plays; None where it is not known (yet). Another object after every change."""
+        ...
+
+    def set_live_profile(self, profile: ControllerProfile) -> None:
+        """Play by this profile, and keep it for its controller."""
+        ...
+
+    def lock_variation(self, index: int | None) -> None:
+        """Let repeated notes always begin with this variation of their onset; None: go round all of them."""
+        ...
+
+    def live_processes(self) -> Mapping[str, int]:
+        """What plays and renders -> process id, those that run."""
+        ...
+
+    def start_recording(self, path: Path | None = None) -> None:
+        """Record what is played from now on, into `path` (.flac or .wav; default: this user's music folder)."""
+        ...
+
+    def stop_recording(self) -> None:
+        """End the recording; `Recorded` follows."""
+        ...
+
+    def recording(self) -> RecordingState | None:
+        """The recording that is under way."""
+        ...
+
     def live_meter(self) -> LiveMeter | None:
-        """How live playing goes; None where this voice is played cell by cell. Cheap: call it at 60 Hz."""
+        """How live playing goes; None where nothing is played live. Cheap: call it at 60 Hz."""
         ...
 
     def live_audio(self, n_frames: int) -> Float32Array:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from app.audio.messages import DeviceInfo, SoundEvent
 from app.live.stage.meter import LiveMeter
-from app.services.events import Event
+from app.services.events import Event, RecordingState
+from app.state.controller_profile import ControllerProfile
 from app.state.preset import Preset
 from synth.spec import Float32Array
 
@@ -54,5 +55,29 @@ class LiveLike(Protocol):
     def set_lane(self, lane_id: str, value: float | None) -> None: ...
     def set_gain(self, gain_db: float) -> None: ...
     def learn(self, lane_id: str | None) -> None: ...
+    @property
+    def profile(self) -> ControllerProfile | None:
+        """How the chosen controller plays; None where that is not known (yet)."""
+        ...
+
+    def set_profile(self, profile: ControllerProfile) -> None:
+        """Play by this profile and keep it. Raises UserError where it cannot be kept; it is in force all the same."""
+        ...
+
+    def lock_variation(self, index: int | None) -> None: ...
+
+    def processes(self) -> Mapping[str, int]:
+        """What plays -> process id, those that run."""
+        ...
+
+    def start_recording(self, path: Path | None = None) -> None:
+        """Record what is played; None: into the user's music folder. Raises UserError."""
+        ...
+
+    def stop_recording(self) -> None:
+        """End the recording; poll() tells `Recorded` once it lies on disk."""
+        ...
+
+    def recording(self) -> RecordingState | None: ...
     def meter(self) -> LiveMeter | None: ...
     def audio(self, n_frames: int) -> Float32Array: ...

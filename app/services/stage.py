@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
@@ -16,16 +17,27 @@ from app.live.stage.messages import (
     ControllerGone,
     Learn,
     Learnt,
+    LockVariation,
     Played,
     PresetChosen,
     SamplerFailed,
     StageNotice,
+    Tell,
     UsePreset,
 )
 from app.live.stage.meter import UNLIMITED_VOICES, LiveMeter, percentiles_ms
 from app.midi.inputs import InputLost, InputsChanged, MidiInputs
 from app.midi.messages import MidiMessage
-from app.services.events import ControlLearnt, DevicesChanged, Event, LivePresetChanged, MidiActivity, Notice
+from app.services.events import (
+    ControlLearnt,
+    DevicesChanged,
+    Event,
+    LivePresetChanged,
+    MidiActivity,
+    Notice,
+    RecordingState,
+)
+from app.services.live_take import LiveTake, new_take_path
 from app.services.midi_activity import activity_of
 from app.state.controller_profile import ControllerProfile, default_profile
 from app.state.preset import Preset
@@ -83,6 +95,7 @@ class StageSession:
         self._is_open = False
         self._failure = ""
         self._listeners: list[OnPlayed] = []
+        self._take: LiveTake | None = None
         self._events: list[Event] = []
 
     # ---- life
@@ -100,6 +113,9 @@ class StageSession:
         if self._is_open:
             self._is_open = False
             self.panic()
+            take, self._take = self._take, None
+            if take is not None:
+                take.close()
             self._inputs.close()
         self.engine.close()
 
@@ -114,6 +130,10 @@ class StageSession:
                 events.append(Notice(f"The MIDI input {news.name} has gone.", "It is used again once it is back."))
         for said in self.engine.poll():
             events += self._understood(said)
+        recorded = self._take.poll() if self._take is not None else None
+        if recorded is not None:
+            self._take = None
+            events.append(recorded)
         try:
             while True:
                 events.append(self._activity.get_nowait())
@@ -155,7 +175,7 @@ class StageSession:
         self._inputs.open(name)
 
     @property
-    def profile(self) -> ControllerProfile:
+    def profile(self) -> ControllerProfile | None:
         """The profile in force."""
         return self._profile
 
@@ -196,6 +216,10 @@ class StageSession:
     def set_preset(self, preset: Preset) -> None:
         self.engine.play(UsePreset(preset))
 
+    def lock_variation(self, index: int | None) -> None:
+        """Repeated notes begin with this variation; None: go round."""
+        self.engine.play(LockVariation(index))
+
     def panic(self) -> None:
         """Silence every live note at once."""
         self.engine.play(PanicAsked(time.monotonic()))
@@ -208,12 +232,39 @@ class StageSession:
         """Hear what is played, from poll(), from now on."""
         self._listeners.append(listener)
 
+    def stop_listening(self, listener: OnPlayed) -> None:
+        """Hear no more; the engine stops telling once nobody listens."""
+        self._listeners.remove(listener)
+        if not self._listeners:
+            self.engine.play(Tell(is_wanted=False))
+
+    # ---- recording
+
+    def start_recording(self, path: Path | None = None) -> None:
+        """Record sound and gestures from now on. Raises UserError; nothing where a recording is under way."""
+        if self._take is None:
+            self._take = LiveTake(self, new_take_path() if path is None else path)
+
+    def stop_recording(self) -> None:
+        """End it; `Recorded` follows from poll()."""
+        if self._take is not None:
+            self._take.finish()
+
+    def recording(self) -> RecordingState | None:
+        """The recording that is under way."""
+        return None if self._take is None else self._take.state
+
     # ---- how it goes
 
     def audio(self, n_frames: int) -> Float32Array:
         """The last n_frames of the live stream that have been asked for -> [n_frames], for a scope."""
         read, written = self.sound.live_frames()
         return self.sound.live_audio(max(min(read, written) - n_frames, 0), n_frames)
+
+    def processes(self) -> Mapping[str, int]:
+        """Sound server, performer and live sampler -> process id."""
+        found = {"sound server": self.sound.server_pid, **self.engine.pids}
+        return {name: pid for name, pid in found.items() if pid is not None}
 
     def meter(self) -> LiveMeter:
         """How playing goes."""

@@ -7,6 +7,7 @@ come later: the performance does not notice.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import logging
@@ -19,13 +20,16 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+import numpy as np
 import platformdirs
 
-from app.services.events import ControlLearnt, Event, LivePresetChanged, MidiActivity, Notice
+from app.services.events import ControlLearnt, Event, LivePresetChanged, MidiActivity, Notice, Recorded
 from app.services.parts import LiveLike
 from app.state.places import PlacedError
+from app.store.controller_profiles import profile_from_document, profile_to_document
 from app.store.presets import preset_from_document
 from synth.errors import UserError
+from synth.spec import Float32Array
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +37,8 @@ MAX_LINE_BYTES: Final = 1 << 20
 _BACKLOG: Final = 4
 _WAKE_S: Final = 0.25
 _MOST_EVENTS: Final = 256
-TOLD: Final = {cls.__name__: cls for cls in (Notice, LivePresetChanged, ControlLearnt, MidiActivity)}
+_MOST_FRAMES: Final = 8192  # of sound, for the scope of a window that has joined
+TOLD: Final = {cls.__name__: cls for cls in (Notice, LivePresetChanged, ControlLearnt, MidiActivity, Recorded)}
 
 
 def door_path() -> Path:
@@ -160,6 +165,12 @@ class StageDoor:
             "set_lane": lambda: live.set_lane(str(arguments["lane"]), None if value is None else float(value)),
             "set_gain": lambda: live.set_gain(_number(arguments, "value")),
             "learn": lambda: live.learn(None if value is None else str(value)),
+            "standing": lambda: _standing(live),
+            "set_profile": lambda: live.set_profile(profile_from_document(dict(arguments["value"]))),
+            "lock_variation": lambda: live.lock_variation(None if value is None else int(_number(arguments, "value"))),
+            "start_recording": lambda: live.start_recording(None if value is None else Path(str(value))),
+            "stop_recording": live.stop_recording,
+            "audio": lambda: spoken_audio(live.audio(min(max(int(_number(arguments, "value")), 0), _MOST_FRAMES))),
         }
         return jobs[name]
 
@@ -208,6 +219,26 @@ def exchange(lines: Any, name: str, arguments: Mapping[str, Any]) -> Any:
     if "fault" in answer:
         raise UserError(f"The performance says: {answer['fault']}", remedy="Try it in the window that plays.")
     return answer["done"]
+
+
+def spoken_audio(audio: Float32Array) -> str:
+    """Samples [n] as text: little-endian float32 in base64."""
+    return base64.b64encode(np.ascontiguousarray(audio, dtype="<f4").tobytes()).decode("ascii")
+
+
+def heard_audio(text: str) -> Float32Array:
+    """What `spoken_audio` said -> [n]."""
+    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f4").astype(np.float32)
+
+
+def _standing(live: LiveLike) -> dict[str, Any]:
+    """What changes rarely: profile, processes, recording."""
+    profile, recording = live.profile, live.recording()
+    return {
+        "profile": None if profile is None else profile_to_document(profile),
+        "processes": dict(live.processes()),
+        "recording": None if recording is None else asdict(recording),
+    }
 
 
 def _number(arguments: Mapping[str, Any], name: str) -> float:

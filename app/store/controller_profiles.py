@@ -103,6 +103,15 @@ def save_profile(profile: ControllerProfile, folder: Path | None = None) -> Path
     return path
 
 
+def delete_profile(name: str, folder: Path | None = None) -> None:
+    """Forget the profile of this name; nothing where there is none. Raises UserError."""
+    path = profile_path(name, folder)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as fault:
+        raise UserError(f"{path} cannot be deleted: {fault.strerror or fault}.", remedy="Check its folder.") from fault
+
+
 def profile_from_document(document: Document) -> ControllerProfile:
     """A profile from parsed JSON of any known revision. Raises PlacedError."""
     entries = Fields(migrate(document, PROFILE_REVISION, MIGRATIONS, what="controller profile"), "")

@@ -59,6 +59,10 @@ class OnsetGroups:
         self._standing: Float32Array | None = None
         self._still_since_s = 0.0
 
+    def lock_variation(self, index: int | None) -> None:
+        """Let notes begin with this variation from now on; None: go round."""
+        self._variations.locked = index
+
     def want(self, singers: list[Singer], chosen: int) -> None:
         """Onsets for these are wanted, those nearest to the chosen one in the bank first."""
         memory = self._memory

@@ -25,6 +25,7 @@ from app.live.stage import meter as fields
 from app.live.stage.messages import (
     Finish,
     FromStage,
+    LockVariation,
     PerformerReady,
     SamplerFailed,
     SamplerReady,
@@ -89,6 +90,7 @@ class LiveEngine:
         self._extra: list[UsePreset] = []
         self._profile: UseProfile | None = None
         self._is_telling = False
+        self._locked = LockVariation(options.locked_variation)
         self._starts = {"performer": 0, "sampler": 0}
         self._performer: _Child | None = None
         self._sampler: _Child | None = None
@@ -149,6 +151,8 @@ class LiveEngine:
                     self._profile = message
                 case Tell():
                     self._is_telling = message.is_wanted
+                case LockVariation():
+                    self._locked = message
                 case _:
                     pass
             self._said.put(message)
@@ -276,7 +280,7 @@ class LiveEngine:
             self.is_performing = True
             greetings: list[ToPerformer] = [*([self._profile] if self._profile is not None else [])]
             greetings += [self._bank] if self._bank.presets else []
-            greetings += [*self._extra, Tell(self._is_telling)]
+            greetings += [*self._extra, Tell(self._is_telling), self._locked]
             for greeting in greetings:
                 with contextlib.suppress(OSError):
                     child.connection.send(greeting)

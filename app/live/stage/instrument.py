@@ -95,6 +95,10 @@ class StageInstrument:
         self._profile = profile
         self._begin_anew(self._chosen, t_s)
 
+    def lock_variation(self, index: int | None) -> None:
+        """Let repeated notes begin with this variation; None: go round."""
+        self._groups.lock_variation(index)
+
     def controller_gone(self, t_s: float) -> None:
         """Let go what it held."""
         self._do(self._performance.controller_vanished(t_s), 0)

@@ -81,11 +81,18 @@ class Tell:
 
 
 @dataclass(frozen=True, slots=True)
+class LockVariation:
+    """Repeated notes always begin with this variation of their onset; None: go round all of them."""
+
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Finish:
     """End."""
 
 
-ToPerformer = UseBank | UsePreset | UseProfile | ControllerGone | Learn | Tell | Finish | Gesture
+ToPerformer = UseBank | UsePreset | UseProfile | ControllerGone | Learn | Tell | LockVariation | Finish | Gesture
 
 
 # ---- to the host

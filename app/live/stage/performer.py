@@ -41,6 +41,7 @@ from app.live.stage.messages import (
     FromStage,
     Learn,
     Learnt,
+    LockVariation,
     PerformerReady,
     StageSettings,
     Tell,
@@ -170,6 +171,8 @@ class Performer:
                     self._learn.arm(lane, now_s, zone_channels=self._instrument.zone_channels)
             case Tell(is_wanted):
                 self._instrument.is_telling = is_wanted
+            case LockVariation(index):
+                self._instrument.lock_variation(index)
             case Finish():
                 self._is_finished = True
             case _:

@@ -10,17 +10,21 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from app.live.stage.meter import LiveMeter
 from app.services.attached import AttachedSession
-from app.services.events import DevicesChanged, Event, LivePresetChanged, Notice
+from app.services.events import DevicesChanged, Event, LivePresetChanged, Notice, RecordingState
 from app.services.parts import LiveLike
 from app.services.stage_door import StageDoor, ask, is_answered
+from app.state.controller_profile import Binding, ControllerProfile, default_profile
 from app.state.preset import Preset
 from synth.errors import UserError
+from synth.spec import Float32Array
 
 PATIENCE_S = 20.0
+PROFILE = default_profile("Keystep")
 METER = LiveMeter(
     **{field.name: {"str": "playing", "float": 1.5}.get(str(field.type), 3) for field in fields(LiveMeter)}
 )
@@ -35,6 +39,19 @@ class FakeLive:
 
     def meter(self) -> LiveMeter:
         return METER
+
+    @property
+    def profile(self) -> ControllerProfile:
+        return PROFILE
+
+    def processes(self) -> dict[str, int]:
+        return {"performer": 4711}
+
+    def recording(self) -> RecordingState:
+        return RecordingState(1.5, "take.flac")
+
+    def audio(self, n_frames: int) -> Float32Array:
+        return np.linspace(-1.0, 1.0, n_frames, dtype=np.float32)
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *arguments: self.told.append((name, *arguments))
@@ -96,6 +113,32 @@ def test_a_window_sees_how_it_goes(stage: Stage, window: AttachedSession) -> Non
     told = LivePresetChanged("scream")
     stage.until(lambda: bool(heard.extend(window.poll()) or told in heard), [told])
     assert DevicesChanged() in heard
+
+
+def test_a_window_sees_profile_processes_and_recording(stage: Stage, window: AttachedSession) -> None:
+    stage.until(lambda: window.profile is not None)
+    assert window.profile == PROFILE
+    assert window.processes() == {"performer": 4711}
+    assert window.recording() == RecordingState(1.5, "take.flac")
+
+
+def test_a_window_hears_what_sounds(stage: Stage, window: AttachedSession) -> None:
+    assert not window.audio(512).any()
+    stage.until(lambda: bool(window.audio(512).any()))
+    assert np.array_equal(window.audio(512), np.linspace(-1.0, 1.0, 4096, dtype=np.float32)[-512:])
+
+
+def test_a_window_changes_the_profile_and_records(stage: Stage, window: AttachedSession) -> None:
+    changed = PROFILE.with_binding(Binding("cc16", "fry", 0.0, 0.5))
+    window.set_profile(changed)
+    assert window.profile == changed
+    window.lock_variation(1)
+    window.start_recording(None)
+    window.stop_recording()
+    stage.until(lambda: ("stop_recording",) in stage.live.told)
+    assert stage.live.told == [
+        ("set_profile", changed), ("lock_variation", 1), ("start_recording", None), ("stop_recording",),
+    ]  # fmt: skip
 
 
 def test_a_window_that_goes_leaves_the_performance(stage: Stage) -> None:
