@@ -78,7 +78,7 @@ class ChannelParameters:
     """
 
     def __init__(self, single: frozenset[int] = frozenset()) -> None:
-        self._single = single
+        self.single = single
         self._channels = [_Channel(bytearray(32), bytearray(32)) for _ in range(16)]
 
     def take(self, message: ControlChange) -> ControlValue | ParameterValue | None:
@@ -120,7 +120,7 @@ class ChannelParameters:
 
     def _control(self, state: _Channel, message: ControlChange) -> ControlValue:
         t_s, channel, number, value = message.t_s, message.channel, message.number, message.value
-        if 32 <= number < 64 and number not in self._single:
+        if 32 <= number < 64 and number not in self.single:
             number -= 32
             state.is_fine[number] = 1
             whole = state.coarse[number] << 7 | value

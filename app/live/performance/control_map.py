@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,11 +47,10 @@ class ControlMap:
     """A profile's bindings at work. One thread."""
 
     def __init__(self, profile: ControllerProfile, preset: Preset) -> None:
-        self._bindings = profile.bindings
+        self._bindings: tuple[Binding, ...] = ()  # all there ever were: an index means one binding for good
         self._preset = preset
         self._by_source: dict[str, list[tuple[int, Binding]]] = {}
-        for index, binding in enumerate(profile.bindings):
-            self._by_source.setdefault(binding.source, []).append((index, binding))
+        self._bind(profile.bindings)
         self._grips: dict[int, _Grip] = {}
         self._jumped: set[str] = set()  # lanes that stand where a control stands
         self._named: set[str] = set()  # lanes that were set by name
@@ -109,6 +109,23 @@ class ControlMap:
             del self.shared.lanes[lane_id]
             out.append(SetLane(t_s, ALL_VOICES, lane_id, None, _smoothing_s(lane_id)))
 
+    def use_bindings(
+        self, bindings: Sequence[Binding], voices: Iterable[LaneState], t_s: float, out: list[Command]
+    ) -> None:
+        """Move lanes by these from now on. What bindings that are gone had moved is given back."""
+        self._bind(bindings)
+        active = {index for bound in self._by_source.values() for index, _ in bound}
+        for state in (self.shared, *voices):
+            for index in [index for index in state.parts if index not in active]:
+                self._move(state, index, self._bindings[index], 0.0, t_s, out)
+                del state.parts[index]
+        moved = {self._bindings[index].lane for index in active if self._bindings[index].mode == "set"}
+        for lane_id in [lane for lane in self.shared.lanes if lane not in moved and lane not in self._named]:
+            del self.shared.lanes[lane_id]
+            out.append(SetLane(t_s, ALL_VOICES, lane_id, None, _smoothing_s(lane_id)))
+        self._jumped &= moved
+        self._grips = {index: grip for index, grip in self._grips.items() if index in active}
+
     def rest(self, t_s: float, out: list[Command], *, keeps_named: bool) -> None:
         """As if no control of all voices had been touched; what was set by name stays, or goes too."""
         kept = {
@@ -132,6 +149,13 @@ class ControlMap:
 
     def offsets(self, state: LaneState) -> dict[str, float]:
         return state.offsets(self._bindings)
+
+    def _bind(self, bindings: Sequence[Binding]) -> None:
+        self._by_source = {}
+        for binding in bindings:
+            if binding not in self._bindings:
+                self._bindings = (*self._bindings, binding)
+            self._by_source.setdefault(binding.source, []).append((self._bindings.index(binding), binding))
 
     def _move(
         self, state: LaneState, index: int, binding: Binding, value: float, t_s: float, out: list[Command]
@@ -192,7 +216,7 @@ class ControlMap:
         if lane_id in self._preset.lane_defaults:
             return self._preset.lane_defaults[lane_id]
         if is_adapter_lane(lane_id):
-            return 0.0
+            return self._preset.adapter_strengths().get(lane_id, 0.0)
         if lane_id.startswith("technique."):
             return self._preset.technique.get(lane_id.removeprefix("technique."), 0.0)
         # As app.state.resolve weighs the habits of a mixture.

@@ -53,8 +53,26 @@ class Keys:
         self._moved = moved
         self._down: dict[int, list[_Key]] = {}  # of mono instruments: group -> keys, in the order they were pressed
         self._last_note: dict[int, float] = {}
+        self._preset_since = 0  # voices up to this number sing another preset than the next one will
+        self._manner_since = 0  # and those up to this one were struck in another manner of playing
         self._sustaining: set[int] = set()  # groups whose pedal is down
         self._captured: set[int] = set()  # groups whose sostenuto pedal is down
+
+    def use(self, profile: ControllerProfile) -> None:
+        """Take keys as this profile says from now on: another preset was chosen. What sounds keeps the manner it has.
+
+        What the controller has said itself about gliding stays.
+        """
+        before, self._profile = self._profile, profile
+        self.pool.limit(profile.polyphony, profile.stealing)
+        if self.glide == before.glide:
+            self.glide = profile.glide
+        if self.glide_s == before.glide_s:
+            self.glide_s = profile.glide_s
+        self._preset_since = self.pool.newest
+        if profile.playing != before.playing:
+            self._manner_since = self.pool.newest
+            self._down.clear()
 
     # ---- keys
 
@@ -104,7 +122,11 @@ class Keys:
                 chosen = min(down, key=lambda key: key.note)
             case _:
                 chosen = down[-1]
-        playing = [voice for voice in self.pool if voice.group == group and voice.phase is Phase.HELD]
+        playing = [
+            voice
+            for voice in self.pool
+            if voice.group == group and voice.phase is Phase.HELD and voice.number > self._manner_since
+        ]
         for voice in self.pool:
             if voice.group == group and voice.phase is Phase.PEDALLED:
                 self._end(t_s, voice, out)
@@ -115,7 +137,7 @@ class Keys:
         is_restruck = (voice.channel, voice.key) == (chosen.channel, chosen.key)
         if is_restruck and chosen is not down[-1]:
             return
-        if self._profile.playing == "legato" and not is_restruck:
+        if self._profile.playing == "legato" and not is_restruck and voice.number > self._preset_since:
             self._slide_to(t_s, voice, chosen, out)
         else:
             self._kill(t_s, voice, out)

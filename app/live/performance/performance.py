@@ -130,9 +130,16 @@ class Performance:
         self._playing.keys.finished(voice, t_s, out)
         return out
 
-    def set_preset(self, preset: Preset, t_s: float) -> list[Command]:
-        """The next notes are this preset's. Lanes that soft controls or names had set are the preset's again."""
+    def set_preset(self, preset: Preset, t_s: float, profile: ControllerProfile | None = None) -> list[Command]:
+        """The next notes are this preset's. Lanes that soft controls or names had set are the preset's again.
+
+        profile   how the controller is played from now on (app.live.performance.manner); None: as before
+        """
         out: list[Command] = []
+        if profile is not None:
+            self._profile = profile
+            self._parameters.single = profile.single_controls
+            self._playing.use(profile, t_s, out)
         self._playing.controls.set_preset(preset, t_s, out)
         self._playing.keys.tail_limit_s = preset.release_s + TAIL_MARGIN_S
         return out

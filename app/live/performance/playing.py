@@ -30,6 +30,13 @@ class Playing:
         self.controls = ControlMap(profile, preset)
         self.keys = Keys(profile, self._dress, self._moved)
 
+    def use(self, profile: ControllerProfile, t_s: float, out: list[Command]) -> None:
+        """Play as this profile says from now on; the MPE zones stay as they are."""
+        self._profile = profile
+        self.keys.use(profile)
+        self.controls.use_bindings(profile.bindings, [voice.state for voice in self.keys.pool], t_s, out)
+        self.retune_all(t_s, out)
+
     # ---- notes
 
     def press(self, t_s: float, channel: int, key: int, note: float, velocity: float, out: list[Command]) -> None:

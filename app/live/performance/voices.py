@@ -46,10 +46,15 @@ class VoicePool:
 
     def __init__(self, polyphony: int, stealing: str) -> None:
         """stealing   "oldest" or "quietest": which held note yields"""
+        self.limit(polyphony, stealing)
+        self._numbers = count(1)
+        self.newest = 0  # number of the voice that began last
+        self._voices: dict[int, Voice] = {}
+
+    def limit(self, polyphony: int, stealing: str) -> None:
+        """From now on. Voices that are too many yield when another begins."""
         self._polyphony = polyphony
         self._is_by_velocity = stealing == "quietest"
-        self._numbers = count(1)
-        self._voices: dict[int, Voice] = {}
 
     def __len__(self) -> int:
         return len(self._voices)
@@ -62,7 +67,7 @@ class VoicePool:
         return self._voices.get(number)
 
     def add(self, channel: int, group: int, key: int, note: float, velocity: float, t_s: float) -> Voice:
-        number = next(self._numbers)
+        number = self.newest = next(self._numbers)
         voice = Voice(number, channel, group, key, note, velocity, t_s, LaneState(number))
         self._voices[number] = voice
         return voice

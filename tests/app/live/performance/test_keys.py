@@ -262,3 +262,41 @@ def test_portamento_switch_and_time() -> None:
 def test_velocity(profile: ControllerProfile, velocity: int, expected: float) -> None:
     (start,) = told(Stage(profile).play(f"903c{velocity:02x}"), StartVoice)
     assert start.velocity == pytest.approx(expected)
+
+
+# ---- another preset, another manner of playing
+
+
+def test_a_preset_brings_its_manner_and_what_sounds_keeps_its_own() -> None:
+    playing = stage(playing="poly")
+    playing.play("903c64 904064")
+    legato = replace(PROFILE, playing="legato", glide="time", glide_s=0.2)
+    assert playing.heard(playing.performance.set_preset(NEUTRAL_PRESET, playing.now_s, legato)) == []
+    assert [type(c) for c in playing.play("904364", after_s=0.2)] == [StartVoice]
+    assert sorted(playing.sounding) == [60.0, 64.0, 67.0]
+    (glide,) = playing.play("904564", after_s=0.2)
+    assert (type(glide), glide.t_s) == (Glide, pytest.approx(playing.now_s))
+    playing.play("803c00 804000", after_s=0.2)
+    assert playing.sounding == [67.0], "the legato voice, by the note it began with"
+    playing.heard(playing.performance.set_preset(NEUTRAL_PRESET, playing.now_s, PROFILE))
+    playing.play("803c00 804300 804500", after_s=0.2)
+    assert playing.sounding == []
+    playing.play("903c64 904064", after_s=0.2)
+    assert sorted(playing.sounding) == [60.0, 64.0]
+
+
+def test_a_legato_note_does_not_slide_into_another_preset() -> None:
+    playing = stage(playing="legato")
+    playing.play("903c64")
+    playing.heard(playing.performance.set_preset(NEUTRAL_PRESET, playing.now_s, replace(PROFILE, playing="legato")))
+    assert [type(c) for c in playing.play("904064", after_s=0.2)] == [Kill, StartVoice]
+    assert [type(c) for c in playing.play("904364", after_s=0.2)] == [Glide]
+
+
+def test_fewer_voices_are_kept_from_the_next_note_on() -> None:
+    playing = stage(polyphony=4)
+    playing.play("903c64 904064 904364")
+    playing.heard(playing.performance.set_preset(NEUTRAL_PRESET, playing.now_s, replace(PROFILE, polyphony=2)))
+    assert len(playing.sounding) == 3
+    playing.play("904864", after_s=0.2)
+    assert len(playing.sounding) == 2
