@@ -10,7 +10,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import soundfile
@@ -18,11 +18,13 @@ import soundfile
 from app.audio.shared import RING_FRAMES
 from app.live.performance.commands import ALL_VOICES, Glide, Kill, Release, Retune, SetLane, Silence, StartVoice
 from app.live.stage.messages import Played
-from app.services.stage import StreamSound
 from app.state.passage import Lane, Note, Passage, Point, Voice
 from synth.errors import UserError
 from synth.spec import SAMPLE_RATE_HZ
 from synth.spec.lanes import LANE_IDS, lane
+
+if TYPE_CHECKING:
+    from app.services.stage import StreamSound
 
 _STEP_S: Final = 0.1
 _BEHIND_FRAMES: Final = RING_FRAMES // 2  # more than this behind, the recording has lost something
