@@ -24,6 +24,7 @@ from app.audio.messages import (
     DeviceLost,
     DeviceOpened,
     DevicesChanged,
+    PlayPreview,
     SelectDevice,
     SetClip,
     SetTransport,
@@ -135,6 +136,13 @@ class SoundClient:
         with self._order:
             self._device_id = device_id
             self._send(SelectDevice(device_id))
+
+    def preview(self, path: Path | None, n_frames: int) -> None:
+        """Sound a file like a clip's once, at once, in place of the preview before; None ends that one.
+
+        It is heard beside clip and live notes, whatever the transport does. The file may be deleted meanwhile.
+        """
+        self._send(PlayPreview(str(path) if path is not None else None, n_frames))
 
     # ---- transport
 

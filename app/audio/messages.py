@@ -75,6 +75,14 @@ class SetClip:
 
 
 @dataclass(frozen=True, slots=True)
+class PlayPreview:
+    """Sound this raw float32 stereo file of `n_frames` once, beside everything else; None ends the one that sounds."""
+
+    path: str | None
+    n_frames: int
+
+
+@dataclass(frozen=True, slots=True)
 class SetTransport:
     """Play or pause, from `start_frame` (None = where it is), looping [loop_start, loop_end) when end > start.
 
@@ -101,4 +109,4 @@ class Close:
     """Fade out, give the device back, end the process."""
 
 
-Command = SetClip | SetTransport | SelectDevice | Close
+Command = SetClip | PlayPreview | SetTransport | SelectDevice | Close

@@ -1,7 +1,7 @@
-"""The sound itself: a clip under a transport, the live engine's stream, a meter. Knows nothing of devices or processes.
+"""The sound itself: a clip under a transport, the live engine's stream, a preview, a meter; no devices, no processes.
 
-Control thread: set_clip(), set_transport() and sweep(). Audio thread: mix(), nothing else. Each attribute that
-both see has one writer and is replaced in a single store; there are no locks, and nothing is freed on the audio thread.
+Control thread: set_clip(), set_transport(), preview.set(), sweep(). Audio thread: mix(), nothing else. Each attribute
+that both see has one writer and is replaced in a single store; no locks, and nothing is freed on the audio thread.
 
 Every jump is a cross-fade of two heads reading the same or different clips: 5 ms for play, pause, seek and the seam of
 a loop, 10 ms for a new clip. A loop's period is exact to the sample: after the seam the first 5 ms blend the
@@ -16,14 +16,15 @@ from typing import Final
 import numpy as np
 
 from app.audio import shared
+from app.audio.head import FADE_FRAMES, KEEP_CLIP_S, Head
 from app.audio.live_ring import RingReader
 from app.audio.messages import SetTransport
+from app.audio.preview_voice import PreviewVoice
 from app.audio.shared import SharedState
 from synth.spec.audio import SAMPLE_RATE_HZ
 from synth.spec.controls import Float32Array
 
 MAX_BLOCK: Final = 4096
-FADE_FRAMES: Final = 240  # 5 ms
 SWAP_FRAMES: Final = 480  # 10 ms
 MIN_LOOP_FRAMES: Final = 960  # 20 ms: room for the seam
 _N_FADING: Final = 4
@@ -32,28 +33,6 @@ _MAX_WAIT_BLOCKS: Final = 8  # a wish waits for the fades before it, but not for
 _PEAK_FALL_DB_PER_S: Final = 24.0
 _PEAK_FALL_PER_FRAME: Final = 10.0 ** (-_PEAK_FALL_DB_PER_S / 20.0 / SAMPLE_RATE_HZ)
 _RMS_TIME_FRAMES: Final = 0.3 * SAMPLE_RATE_HZ
-_KEEP_CLIP_S: Final = 1.0  # far longer than a block: by then the audio thread has let go of a replaced clip
-
-
-class _Head:
-    """A place in a clip that is being read, with its gain. Audio thread only."""
-
-    __slots__ = ("clip", "gain", "is_reading", "position", "slope")
-
-    def __init__(self) -> None:
-        self.clip: Float32Array | None = None
-        self.position = 0
-        self.gain = 0.0
-        self.slope = 0.0  # gain per frame, until it reaches 0 or 1
-        self.is_reading = False
-
-    def start(self, clip: Float32Array | None, position: int, gain: float, slope: float) -> None:
-        """Audio thread."""
-        self.clip = clip
-        self.position = position
-        self.gain = gain
-        self.slope = slope
-        self.is_reading = True
 
 
 class Mixer:
@@ -61,6 +40,7 @@ class Mixer:
 
     def __init__(self, state: SharedState) -> None:
         self._stream = RingReader(state, MAX_BLOCK)
+        self.preview = PreviewVoice(self._read)
         self.fault: BaseException | None = None  # the last one; the control thread reports it
         self._state = state
         # Written by the control thread
@@ -74,8 +54,8 @@ class Mixer:
         self._position = 0  # of the playhead while paused
         self._loop_start = self._loop_end = 0
         self._blocks_waited = 0
-        self._head = _Head()
-        self._fading = tuple(_Head() for _ in range(_N_FADING))
+        self._head = Head()
+        self._fading = tuple(Head() for _ in range(_N_FADING))
         self._mean_square_left = self._mean_square_right = 0.0
         # Scratch
         # Both channels: broadcasting one would make numpy allocate a buffer.
@@ -108,8 +88,9 @@ class Mixer:
         self._kept = [
             (clip, since_s)
             for clip, since_s in self._kept
-            if now_s - since_s < _KEEP_CLIP_S or any(clip is used for used in in_use)
+            if now_s - since_s < KEEP_CLIP_S or any(clip is used for used in in_use)
         ]
+        self.preview.sweep()
 
     @property
     def upcoming(self) -> tuple[int, int, int]:
@@ -145,6 +126,7 @@ class Mixer:
         if self._playing:
             self._play(out)
         self._stream.mix(out)
+        self.preview.mix(out)
         self._guard_and_measure(out)
         self._publish(out.shape[0])
 
@@ -188,7 +170,7 @@ class Mixer:
         self._fade_out(fade_frames)
         self._head.start(self._clip, position, 0.0, 1.0 / fade_frames)
 
-    def _fade_out(self, fade_frames: int) -> _Head:
+    def _fade_out(self, fade_frames: int) -> Head:
         """Audio thread. Let what is heard die away in a head of its own -> that head."""
         chosen = self._fading[0]
         for head in self._fading:
@@ -223,7 +205,7 @@ class Mixer:
                     self._read(seam, out[done:])
                 head.start(self._clip, self._loop_start, 0.0, 1.0 / FADE_FRAMES)
 
-    def _read(self, head: _Head, out: Float32Array) -> None:
+    def _read(self, head: Head, out: Float32Array) -> None:
         """Audio thread. Add the head's next len(out) frames at its gain, and move it on."""
         count = out.shape[0]
         position = head.position

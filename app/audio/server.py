@@ -36,6 +36,7 @@ from app.audio.messages import (
     Close,
     Command,
     DevicesChanged,
+    PlayPreview,
     SelectDevice,
     Serving,
     SetClip,
@@ -134,6 +135,8 @@ class Server:
                     self._mixer.set_transport(command)
             case SetClip(path, n_frames):
                 self._set_clip(path, n_frames)
+            case PlayPreview(path, n_frames):
+                self._play_preview(path, n_frames)
             case SelectDevice(device_id, may_stand_in):
                 if self._keeper is not None:
                     self._keeper.select(device_id, may_stand_in=may_stand_in)
@@ -152,6 +155,13 @@ class Server:
             return
         self._read_ahead.follow(Path(path))
         self._mixer.set_clip(clip)
+
+    def _play_preview(self, path: str | None, n_frames: int) -> None:
+        try:
+            # Read whole, here: it is short, and its pages shall not be fetched by the audio thread.
+            self._mixer.preview.set(None if path is None else map_clip(Path(path), n_frames).copy())
+        except UserError as fault:
+            _log.info("no preview: %s", fault)
 
     def _tick(self) -> None:
         self._state.ints[shared.HEARTBEAT] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from app.render.messages import CancelRender, Command, Export, Extract, Quit, Render
+from app.render.messages import CancelRender, Command, Export, Extract, MakePreview, Quit, Render
 
 
 @dataclass(slots=True)
@@ -15,6 +15,7 @@ class Inbox:
     renders: deque[Render | CancelRender] = field(default_factory=deque)
     exports: deque[Export] = field(default_factory=deque)
     extracts: deque[Extract] = field(default_factory=deque)
+    previews: deque[MakePreview] = field(default_factory=deque)
     quit: bool = False
 
     def put(self, command: Command) -> None:
@@ -25,5 +26,7 @@ class Inbox:
                 self.exports.append(command)
             case Extract():
                 self.extracts.append(command)
+            case MakePreview():
+                self.previews.append(command)
             case Quit():
                 self.quit = True

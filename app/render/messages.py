@@ -25,6 +25,7 @@ from app.render.events import (
     RenderStarted,
 )
 from app.state.passage import Passage
+from app.state.preset import Preset
 from synth.spec import Float32Array
 
 
@@ -58,11 +59,20 @@ class Extract:
 
 
 @dataclass(frozen=True, slots=True)
+class MakePreview:
+    """When there is nothing else to do: let the preset be heard in the file `path`, sung, or read from a recording."""
+
+    path: Path
+    preset: Preset
+    recording: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Quit:
     """End the process."""
 
 
-Command = Render | CancelRender | Export | Extract | Quit
+Command = Render | CancelRender | Export | Extract | MakePreview | Quit
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +108,14 @@ class MeasuredSpan:
     lanes: Mapping[str, Float32Array]
 
 
+@dataclass(frozen=True, slots=True)
+class PreviewMade:
+    """The preview is in its file; or not, and why."""
+
+    path: Path
+    fault: str = ""
+
+
 Reply = (
     EngineReady
     | EngineFailed
@@ -115,4 +133,5 @@ Reply = (
     | ClipReady
     | CellsWritten
     | MeasuredSpan
+    | PreviewMade
 )

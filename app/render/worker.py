@@ -3,7 +3,7 @@
 One thread owns the engine: it takes commands, lives on `Worker.run`, and between any two sampler steps looks whether
 something more urgent has come in. Only reading a recording runs beside it, in a thread that never touches the engine.
 
-Urgency: the newest render, exports, measuring.
+Urgency: the newest render, exports, measuring, previews.
 """
 
 from __future__ import annotations
@@ -28,9 +28,12 @@ from app.render.measuring import StemMeasurer
 from app.render.messages import (
     CellsWritten,
     ClipReady,
+    MakePreview,
+    PreviewMade,
     Render,
     Reply,
 )
+from app.render.previews import keep_preview, read_preview, sing_preview
 from app.render.renderer import RenderJob, RenderRequest
 from app.render.report import RenderReport
 from app.render.voice import EngineLike
@@ -146,7 +149,8 @@ class Worker:
         self._send(events.EngineReady(engine.device_name, engine.weights_hash, load_s))
 
     def _has_work(self) -> bool:
-        return bool(self._running or self._export or self._inbox.exports or self._has_unmeasured())
+        inbox = self._inbox
+        return bool(self._running or self._export or inbox.exports or inbox.previews or self._has_unmeasured())
 
     def _has_unmeasured(self) -> bool:
         return self._can_measure and self._shelf.heard is not None and self._measurer.has_work(self._shelf.heard)
@@ -225,6 +229,8 @@ class Worker:
             self._export_piece(self._export)
         elif self._has_unmeasured():
             self._measure_piece()
+        elif self._inbox.previews:
+            self._make_preview(self._inbox.previews[0])
 
     def _render_piece(self, running: _Running) -> None:
         job = running.job
@@ -311,6 +317,30 @@ class Worker:
                 _log.exception("export to %s failed", task.command.path)
             message, remedy = _message_of(fault, "The export failed")
             self._send(events.ExportFailed(message, remedy))
+
+    def _make_preview(self, command: MakePreview) -> None:
+        """What has been sampled before it was interrupted comes from the cache the next time."""
+        fault = ""
+        try:
+            if command.recording is not None:
+                audio = read_preview(command.recording)
+            else:
+                audio = sing_preview(self._need_engine(), self._cache, command.preset, self._interrupted_preview)
+            keep_preview(command.path, audio)
+        except Cancelled:
+            return
+        except Disconnected:
+            raise
+        except UserError as trouble:
+            fault = str(trouble)
+        except Exception as trouble:
+            _log.exception("the preview of %s failed", command.preset.id)
+            fault = repr(trouble)
+        self._inbox.previews.popleft()
+        self._send(PreviewMade(command.path, fault))
+
+    def _interrupted_preview(self) -> bool:
+        return self._interrupted() or bool(self._inbox.exports)
 
     def _measure_piece(self) -> None:
         clip = self._shelf.heard

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.audio import clip_file, mixer, output, rate, shared
+from app.audio import clip_file, mixer, output, preview_voice, rate, shared
 from app.audio.messages import SetTransport
 from app.audio.mixer import FADE_FRAMES, MIN_LOOP_FRAMES, SWAP_FRAMES
+from app.audio.preview_voice import ATTACK_FRAMES
 from synth.errors import UserError
 from synth.spec import SAMPLE_RATE_HZ
 from tests.app.audio.sink import Sink, largest_step, sine, sink
@@ -189,7 +190,7 @@ def test_the_meter_shows_peak_and_rms(one_sink: Sink) -> None:
 
 
 def test_replaced_clips_are_let_go_of_by_the_control_thread(one_sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixer, "_KEEP_CLIP_S", 0.0)
+    monkeypatch.setattr(mixer, "KEEP_CLIP_S", 0.0)
     first = sine(440.0, 1.0)
     one_sink.mixer.set_clip(first)
     one_sink.mixer.set_transport(SetTransport(1, True, 0))
@@ -202,10 +203,50 @@ def test_replaced_clips_are_let_go_of_by_the_control_thread(one_sink: Sink, monk
     assert not any(clip is first for clip, _ in one_sink.mixer._kept)
 
 
+def test_a_preview_sounds_once_from_the_next_block_on_whatever_the_transport_does(any_sink: Sink) -> None:
+    preview = sine(330.0, 0.25)
+    any_sink.mixer.preview.set(preview)
+    heard = any_sink.pull(len(preview) + 2 * any_sink.block)
+    assert np.array_equal(heard[ATTACK_FRAMES : len(preview)], preview[ATTACK_FRAMES:])
+    assert np.any(heard[: min(any_sink.block, ATTACK_FRAMES)])
+    assert not np.any(heard[len(preview) :])
+    assert not is_playing(any_sink)
+    assert playhead(any_sink) == 0
+
+
+def test_the_next_preview_takes_over_without_a_click_and_none_ends_it(one_sink: Sink) -> None:
+    first, second = 0.5 * sine(330.0, 1.0), 0.5 * sine(440.0, 1.0)
+    one_sink.mixer.preview.set(first)
+    one_sink.pull(1_280)
+    one_sink.mixer.preview.set(second)
+    heard = one_sink.pull(1_280)
+    assert np.array_equal(heard[FADE_FRAMES:1_280], second[FADE_FRAMES:1_280])
+    assert largest_step(heard) < 2.0 * max(largest_step(first), largest_step(second))
+    one_sink.mixer.preview.set(None)
+    one_sink.mixer.sweep()
+    assert any(clip is second for clip, _ in one_sink.mixer.preview._kept)
+    one_sink.pull(FADE_FRAMES + 128)
+    assert not np.any(one_sink.pull(1_280))
+    one_sink.mixer.preview._kept = [(clip, 0.0) for clip, _ in one_sink.mixer.preview._kept]
+    one_sink.mixer.sweep()
+    assert one_sink.mixer.preview._kept == []
+
+
+def test_a_preview_is_heard_beside_the_clip(one_sink: Sink) -> None:
+    clip, preview = 0.3 * sine(440.0, 0.5), 0.3 * sine(330.0, 0.5)
+    one_sink.mixer.set_clip(clip)
+    one_sink.mixer.set_transport(SetTransport(1, True, 0))
+    one_sink.mixer.preview.set(preview)
+    heard = one_sink.pull(4_096)
+    both = slice(FADE_FRAMES, 4_096)
+    assert np.allclose(heard[both], clip[both] + preview[both], atol=1e-6)
+
+
 def test_mixing_allocates_nothing_that_grows(one_sink: Sink) -> None:
     clip = sine(440.0, 8.0)
     one_sink.mixer.set_clip(clip)
     one_sink.mixer.set_transport(SetTransport(1, True, 0, 4_800, 9_600))
+    one_sink.mixer.preview.set(sine(330.0, 0.8))
     out = np.zeros((128, 2), dtype=np.float32)
     for _ in range(50):
         one_sink.mixer.mix(out)
@@ -257,7 +298,7 @@ def offences(function: ast.FunctionDef) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("module", [mixer, output, rate], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [mixer, output, preview_voice, rate], ids=lambda module: module.__name__)
 def test_audio_thread_code_neither_allocates_nor_locks_nor_logs(module: object) -> None:
     functions = audio_thread_functions(inspect.getsource(module))  # pyright: ignore[reportArgumentType]
     assert functions
