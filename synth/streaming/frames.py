@@ -61,6 +61,9 @@ class Continuation:
 class StreamingFrames(FrameRings):
     """Makes the frames of n_voices and keeps them in its rings. One thread at a time.
 
+    made, taken     [n_voices] frames made in a row, and those whose latents have gone into the network. They are what
+                    `ready` and `fed` tell the sounder, but for a voice that has gone back: what it is told stays, and
+                    frames are replaced one by one
     held_frames     how many frames were held because no new latents were there in time
 
     are_pulses_causal   filters of pulses give nothing before the pulse; the codec's do, at about -50 dB
@@ -86,6 +89,8 @@ class StreamingFrames(FrameRings):
         self.latent_dim = codec.config.latent_dim
         if buffer is None:
             self.latest_hz[:] = 220.0
+        self.made = np.zeros(n_voices, dtype=np.int64)
+        self.taken = np.zeros(n_voices, dtype=np.int64)
         self.held_frames = np.zeros(n_voices, dtype=np.int64)
         self._pending = [np.zeros((0, self.latent_dim), dtype=np.float32)] * n_voices
         self._pending_hz = [np.zeros(0, dtype=np.float32)] * n_voices
@@ -93,7 +98,8 @@ class StreamingFrames(FrameRings):
 
     def begin(self, voice: int, seed: int, drift: float) -> None:
         """Forget what `voice` was; frame 0 is next. `drift` 0..1 of the frames' drift is heard."""
-        self.ready[voice] = self.fed[voice] = self.held_frames[voice] = 0
+        self.ready[voice] = self.fed[voice] = 0
+        self.made[voice] = self.taken[voice] = self.held_frames[voice] = 0
         self.seeds[voice], self.drifts[voice] = seed, drift
         self._pending[voice] = self._pending[voice][:0]
         self._pending_hz[voice] = self._pending_hz[voice][:0]
@@ -110,27 +116,27 @@ class StreamingFrames(FrameRings):
 
     def come(self, voices: IntArray) -> IntArray:
         """How many more frames of `voices` [n] could be prepared from what has been pushed."""
-        come = np.array([len(self._pending[voice]) for voice in voices]) - self.look_ahead * (self.fed[voices] == 0)
+        come = np.array([len(self._pending[voice]) for voice in voices]) - self.look_ahead * (self.taken[voices] == 0)
         return np.maximum(come, 0)
 
     def take_back(self, voice: int) -> int:
         """Forget what was pushed and is not used yet -> the frame that is to be pushed next."""
         self._pending[voice] = self._pending[voice][:0]
         self._pending_hz[voice] = self._pending_hz[voice][:0]
-        return int(self.fed[voice])
+        return int(self.taken[voice])
 
     def prepare(self, voices: IntArray, need: IntArray, at_once: int = 1) -> None:
-        """Let `ready` reach `need` [n] for `voices` [n]. If one has to go, all whose latents are there go together.
+        """Let `made` reach `need` [n] for `voices` [n]. If one has to go, all whose latents are there go together.
 
         Each then goes by `at_once` frames, so that the network runs once in so many frames however the voices lie.
         """
-        if (self.ready[voices] >= need).all():
+        if (self.made[voices] >= need).all():
             return
         come = self.come(voices)
-        together = (come >= at_once) & (self.ready[voices] < need + at_once)
+        together = (come >= at_once) & (self.made[voices] < need + at_once)
         if together.any():
             self._prepare(voices[together], at_once)
-        while (short := need - self.ready[voices]).max() > 0:
+        while (short := need - self.made[voices]).max() > 0:
             due = short > 0
             self._prepare(voices[due], int(min(short[due].min(), MOST_AT_ONCE)))
 
@@ -142,17 +148,18 @@ class StreamingFrames(FrameRings):
         missing = n_frames - len(latents)
         if len(latents):
             self._last[voice] = latents[-1]
-        elif self.fed[voice] == 0:
+        elif self.taken[voice] == 0:
             raise ValueError(f"voice {voice} has begun without latents")
         if missing:
             self.held_frames[voice] += missing
             latents = np.concatenate([latents, np.repeat(self._last[voice][None], missing, axis=0)])
             hz = np.concatenate([hz, np.full(missing, np.nan, dtype=np.float32)])
-        fed = int(self.fed[voice])
+        taken = int(self.taken[voice])
         explicit = expand_explicit(latents[:, -N_EXPLICIT:].T)
-        places = np.arange(fed, fed + n_frames) % RING_FRAMES
+        places = np.arange(taken, taken + n_frames) % RING_FRAMES
         self.explicit[voice, places] = np.stack([explicit[name] for name in EXPLICIT_NAMES], axis=1)
-        self.fed[voice] += n_frames
+        self.taken[voice] += n_frames
+        self.fed[voice] = max(self.fed[voice], self.taken[voice])
         return latents, np.where(np.isnan(hz), np.float32(self.latest_hz[voice]), hz).astype(np.float32)
 
     def _inputs(self, latents: Float32Array, hz: Float32Array) -> torch.Tensor:
@@ -161,7 +168,7 @@ class StreamingFrames(FrameRings):
 
     @torch.inference_mode()
     def _prepare(self, voices: IntArray, n_frames: int) -> None:
-        for voice in voices[self.fed[voices] == 0]:
+        for voice in voices[self.taken[voices] == 0]:
             self._network.begin(int(voice), self._inputs(*self._take(int(voice), self.look_ahead)))
         taken = [self._take(int(voice), n_frames) for voice in voices]
         inputs = self._inputs(np.stack([latents for latents, _ in taken]), np.stack([hz for _, hz in taken]))
@@ -172,20 +179,21 @@ class StreamingFrames(FrameRings):
         pulses = response.unflatten(1, (n_frames, SUBFRAMES)).cpu().numpy()
         noises = torch.exp(log_gains[:, 1]).unflatten(1, (n_frames, SUBFRAMES)).cpu().numpy()
         gated = 0.0 if gates is None else gates.unflatten(1, (n_frames, SUBFRAMES)).cpu().numpy()
-        places = (self.ready[voices][:, None] + np.arange(n_frames)) % RING_FRAMES
+        places = (self.made[voices][:, None] + np.arange(n_frames)) % RING_FRAMES
         rows = voices[:, None]
         self.pulse_filters[rows, places] = pulses
         self.noise_filters[rows, places] = noises
         self.gates[rows, places] = gated
         for voice, columns in zip(voices, places, strict=True):
             self._make_samples(int(voice), n_frames, columns)
-        self.ready[voices] += n_frames
+        self.made[voices] += n_frames
+        self.ready[voices] = np.maximum(self.ready[voices], self.made[voices])
 
     def _make_samples(self, voice: int, n_frames: int, places: IntArray) -> None:
         """False folds, breath and drift of the next frames: functions of the seed and of the voice's own time."""
-        first, seed = int(self.ready[voice]), int(self.seeds[voice])
+        first, seed = int(self.made[voice]), int(self.seeds[voice])
         from_frame = max(first - 1, 0)
-        around = np.arange(from_frame, int(self.fed[voice]))
+        around = np.arange(from_frame, int(self.taken[voice]))
         explicit = self.explicit[voice, around % RING_FRAMES]
         first_sample, n_samples = first * HOP_SAMPLES, n_frames * HOP_SAMPLES
         knots = knots_of(first_sample, n_samples)
@@ -205,8 +213,8 @@ class StreamingFrames(FrameRings):
     def continuation(self, voice: int) -> Continuation:
         """What is needed of `voice` to go on in other rings that hold its frames."""
         return Continuation(
-            int(self.ready[voice]),
-            int(self.fed[voice]),
+            int(self.made[voice]),
+            int(self.taken[voice]),
             self._last[voice].copy(),
             self._pending[voice].copy(),
             self._network.save(voice),
@@ -214,6 +222,7 @@ class StreamingFrames(FrameRings):
 
     def go_on(self, voice: int, kept: Continuation) -> None:
         """Let `voice`, whose rings hold the frames before, go on as it was kept."""
+        self.made[voice], self.taken[voice] = kept.ready, kept.fed
         self.held_frames[voice] = 0
         self._last[voice] = kept.last
         self._pending[voice] = kept.pending
@@ -223,20 +232,22 @@ class StreamingFrames(FrameRings):
     def rewind(self, voice: int, kept: Continuation) -> None:
         """Go back to an earlier frame of `voice`: the frames from there on will be made anew, and its latents pushed.
 
-        They must not have been needed yet: whoever sounds them would hear two versions.
+        `ready` stays: who sounds the voice goes on with the frames as they were until each has been replaced. A window
+        that sounds then is filtered by the old frame up to some block and by the new one from there: windows overlap,
+        so nothing steps. Some frames that have sounded may be among those replaced.
         """
         self._last[voice] = kept.last
         self._pending[voice] = self._pending[voice][:0]
         self._pending_hz[voice] = self._pending_hz[voice][:0]
         self._network.restore(voice, kept.network)
-        self.fed[voice], self.ready[voice] = kept.fed, kept.ready
+        self.taken[voice], self.made[voice] = kept.fed, kept.ready
 
     def save(self, voice: int, first: int) -> FramesState:
         """A copy of `voice` from frame `first` on, the first one that is still needed."""
-        first = max(first, 0, int(self.fed[voice]) - RING_FRAMES)
-        places = np.arange(first, int(self.fed[voice])) % RING_FRAMES
+        first = max(first, 0, int(self.taken[voice]) - RING_FRAMES)
+        places = np.arange(first, int(self.taken[voice])) % RING_FRAMES
         return FramesState(
-            first, int(self.ready[voice]), int(self.fed[voice]), int(self.held_frames[voice]), int(self.seeds[voice]),
+            first, int(self.made[voice]), int(self.taken[voice]), int(self.held_frames[voice]), int(self.seeds[voice]),
             float(self.drifts[voice]), float(self.latest_hz[voice]), tuple(ring[voice, places] for ring in self.rings),
             np.concatenate([self._pending[voice], self._last[voice][None]]), self._pending_hz[voice].copy(),
             self._network.save(voice),
@@ -249,6 +260,7 @@ class StreamingFrames(FrameRings):
             ring[voice] = 0
             ring[voice, places] = kept
         self.ready[voice], self.fed[voice], self.held_frames[voice] = state.ready, state.fed, state.held
+        self.made[voice], self.taken[voice] = state.ready, state.fed
         self.seeds[voice], self.drifts[voice], self.latest_hz[voice] = state.seed, state.drift, state.latest_hz
         self._pending[voice], self._last[voice] = state.pending[:-1], state.pending[-1]
         self._pending_hz[voice] = state.pending_hz

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ from synth.diffusion.packed import packed_denoiser
 from synth.diffusion.sampler import Network
 from synth.diffusion.solvers import cosine_sigmas
 from synth.diffusion.unet import Denoiser
+from synth.streaming.graphs import GraphedDraws
 
 Float32Array = NDArray[np.float32]
 
@@ -59,11 +60,11 @@ def held(condition: Float32Array, n_frames: int) -> Float32Array:
 class _Voice:
     """What has been drawn of one voice: the last frames, normalised, with their conditions, and how many in all."""
 
-    __slots__ = ("condition", "latents", "n_drawn", "seed")
+    __slots__ = ("condition", "latents", "n_drawn", "n_rewound", "seed")
 
     def __init__(self, seed: int, latent_dim: int, width: int) -> None:
         self.seed = seed
-        self.n_drawn = 0
+        self.n_drawn = self.n_rewound = 0
         self.latents = np.zeros((0, latent_dim), dtype=np.float32)
         self.condition = np.zeros((0, width), dtype=np.float32)
 
@@ -84,6 +85,9 @@ class StreamingSampler:
                       latents are the same to the bit in whatever company; 1: no filling
     packed            on a processor, draw with the denoiser packed for it (synth.diffusion.packed): the same function
                       in less time, in the precision the processor is quick in
+    most_at_once      voices in one batch; 0: any number. A processor gains little by more than a few, and has few
+                      shapes to know
+    graphed           where there is CUDA, every shape's draw is captured once and replayed (synth.streaming.graphs)
     """
 
     def __init__(
@@ -97,18 +101,21 @@ class StreamingSampler:
         rewind_frames: int = 64,
         pad_batch_to: int = 1,
         packed: bool = False,
+        most_at_once: int = 0,
+        graphed: bool = False,
     ) -> None:
         self.frame_multiple = denoiser.config.frame_multiple
         if context_frames % self.frame_multiple or context_frames < self.frame_multiple:
             raise ValueError(f"context must be a multiple of {self.frame_multiple} frames, not {context_frames}")
         self.latent_dim, self.context_frames = denoiser.config.latent_dim, context_frames
-        self._pad = pad_batch_to
+        self._pad, self._most = pad_batch_to, most_at_once
         self._keep = context_frames + rewind_frames
         self._mean, self._std = np.asarray(mean, dtype=np.float32), np.asarray(std, dtype=np.float32)
         self._device = next(denoiser.parameters()).device
         on_processor = packed and self._device.type == "cpu"
         self._network: Network = (packed_denoiser(denoiser) if on_processor else None) or denoiser
         self._adapted: AdaptedDenoiser | None = None
+        self._graphs = GraphedDraws(self._base_draw) if graphed and self._device.type == "cuda" else None
         self._voices = [_Voice(0, self.latent_dim, self.condition_dim) for _ in range(n_voices)]
 
     @property
@@ -156,26 +163,65 @@ class StreamingSampler:
             raise ValueError(f"frame {n_drawn} cannot be gone back to from {chosen.n_drawn}")
         kept = len(chosen.latents) - back
         chosen.latents, chosen.condition, chosen.n_drawn = chosen.latents[:kept], chosen.condition[:kept], n_drawn
+        chosen.n_rewound += 1
+
+    def sung(self, voice: int, start: int, end: int) -> Float32Array:
+        """Frames [start, end) of `voice` as they were drawn, in the codec's units -> [end - start, latent_dim].
+
+        Raises ValueError for frames it has not drawn, and for such as it no longer keeps.
+        """
+        chosen = self._voices[voice]
+        oldest = chosen.n_drawn - len(chosen.latents)
+        if not oldest <= start <= end <= chosen.n_drawn:
+            raise ValueError(f"frames {start} to {end} are not those kept, {oldest} to {chosen.n_drawn}")
+        return chosen.latents[start - oldest : end - oldest] * self._std + self._mean
 
     def draw(self, requests: Sequence[BlockRequest], n_steps: int) -> list[Float32Array]:
         """The next blocks in the codec's units, [n_frames, latent_dim] for every request, in their order.
 
         n_steps   jumps from noise to latents; fewer are cheaper and rougher
         """
+        drawing = self.drawing(requests, n_steps)
+        try:
+            while True:
+                next(drawing)
+        except StopIteration as done:
+            return [block for block in done.value if block is not None]
+
+    def drawing(
+        self, requests: Sequence[BlockRequest], n_steps: int
+    ) -> Generator[None, None, list[Float32Array | None]]:
+        """`draw` in pieces of one jump, between which other voices may be drawn.
+
+        A voice that is begun, adopted or rewound meanwhile keeps what that made of it: its block is None.
+        """
+        if len({request.voice for request in requests}) < len(requests):
+            raise ValueError("a voice can be asked for one block at a time")
         groups: dict[tuple[int, int], list[int]] = defaultdict(list)
         for index, request in enumerate(requests):
             groups[self._context_of(request.voice), self._checked(request)].append(index)
-        if len({request.voice for request in requests}) < len(requests):
-            raise ValueError("a voice can be asked for one block at a time")
-        blocks: dict[int, Float32Array] = {}
+        blocks: list[Float32Array | None] = [None] * len(requests)
+        is_first = True
         # Voices between their onset and a full context see less of themselves; the others share one shape.
         for (n_context, _), members in groups.items():
-            drawn = self._draw_alike([requests[index] for index in members], n_context, n_steps)
-            for index, latents in zip(members, drawn, strict=True):
-                request = requests[index]
-                self._voices[request.voice].append(latents, self._told(request.condition), self._keep)
-                blocks[index] = latents * self._std + self._mean
-        return [blocks[index] for index in range(len(requests))]
+            for chunk in _chunks(members, self._most):
+                if not is_first:
+                    yield
+                is_first = False
+                yield from self._draw_alike(requests, chunk, n_context, n_steps, blocks)
+        return blocks
+
+    def warm(self, n_voices: int, n_frames: int, n_steps: int = 1) -> None:
+        """Draw a window of `n_frames`, context included, for so many voices and forget it.
+
+        What a shape costs only the first time (code for a processor, a graph on CUDA) is paid here.
+        """
+        n_context = max(n_frames - self.context_frames, 0) // self.frame_multiple * self.frame_multiple
+        zeros = np.zeros((n_voices, n_frames, max(self.latent_dim, CONDITION_DIM)), dtype=np.float32)
+        parts = zeros[:, :n_context, : self.latent_dim], zeros[..., :CONDITION_DIM], zeros[:, n_context:]
+        before, condition, start = (torch.from_numpy(np.ascontiguousarray(part)).to(self._device) for part in parts)
+        for _ in self._jumps(self._network, before, condition, start[..., : self.latent_dim], n_steps):
+            pass
 
     def _context_of(self, voice: int) -> int:
         had = min(len(self._voices[voice].latents), self.context_frames)
@@ -187,15 +233,50 @@ class StreamingSampler:
             raise ValueError(f"a block {request.condition.shape} is no multiple of {self.frame_multiple} frames")
         return n_frames
 
-    def _draw_alike(self, requests: Sequence[BlockRequest], n_context: int, n_steps: int) -> Float32Array:
-        """Blocks of equal shape -> normalised latents [n, n_frames, latent_dim]."""
-        windows = [self._window(request, n_context) for request in requests]
+    def _draw_alike(
+        self,
+        requests: Sequence[BlockRequest],
+        chosen: Sequence[int],
+        n_context: int,
+        n_steps: int,
+        blocks: list[Float32Array | None],
+    ) -> Iterator[None]:
+        """Draw those requests, of equal shape, into their places in `blocks`."""
+        asked = [requests[index] for index in chosen]
+        windows = [self._window(request, n_context) for request in asked]
+        voices = [self._voices[request.voice] for request in asked]
+        was = [(voice, voice.n_drawn, voice.n_rewound) for voice in voices]
         windows += [windows[0]] * (-len(windows) % self._pad)
         before, condition, start = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*windows))
         network, told = self._network, condition[..., :CONDITION_DIM]
         if self._adapted is not None and any(window[1][:, CONDITION_DIM:].any() for window in windows):
             network, told = self._adapted, condition
-        return _jump(network, before, told, start, n_steps).cpu().numpy()[: len(requests)]
+        drawn = start
+        for drawn in self._jumps(network, before, told, start, n_steps):
+            if drawn is None:
+                yield
+        if drawn is None:
+            raise ValueError(f"{n_steps} jumps give no latents")
+        for index, request, before_it, latents in zip(chosen, asked, was, drawn.cpu().numpy()):
+            voice = self._voices[request.voice]
+            if before_it == (voice, voice.n_drawn, voice.n_rewound):
+                voice.append(latents, self._told(request.condition), self._keep)
+                blocks[index] = latents * self._std + self._mean
+
+    def _jumps(
+        self, network: Network, before: Tensor, condition: Tensor, start: Tensor, n_steps: int
+    ) -> Iterator[Tensor | None]:
+        """None after every jump but the last, then the latents."""
+        if self._graphs is not None and network is self._network:
+            yield self._graphs.draw(before, condition, start, n_steps)
+        else:
+            yield from jumps(network, before, condition, start, n_steps)
+
+    def _base_draw(self, before: Tensor, condition: Tensor, start: Tensor, n_steps: int) -> Tensor:
+        *_, drawn = jumps(self._network, before, condition, start, n_steps)
+        if drawn is None:
+            raise ValueError(f"{n_steps} jumps give no latents")
+        return drawn
 
     def _told(self, condition: Float32Array) -> Float32Array:
         """A condition with strengths: 0 where none were given."""
@@ -216,25 +297,37 @@ class StreamingSampler:
         return before.astype(np.float32), condition.astype(np.float32), start.astype(np.float32)
 
 
-@torch.inference_mode()
-def _jump(model: Network, before: Tensor, condition: Tensor, start: Tensor, n_steps: int) -> Tensor:
+def _chunks(members: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    """`members` by `most`; all at once where that is 0."""
+    size = most or len(members)
+    for first in range(0, len(members), size):
+        yield members[first : first + size]
+
+
+def jumps(model: Network, before: Tensor, condition: Tensor, start: Tensor, n_steps: int) -> Iterator[Tensor | None]:
     """Euler's method over the new frames, each step told where it lands (as it was distilled).
 
     before      [B, n_context, C] at _CONTEXT_SIGMA, which it keeps
     condition   [B, n_context + n_frames, CONDITION_DIM]
     start       [B, n_frames, C] unit noise
+
+    Yields None after every jump but the last, then the latents [B, n_frames, C].
     """
-    encoded = model.encode_condition(condition)
-    n_context = before.shape[1]
     sigmas = cosine_sigmas(n_steps)
-    x = start * sigmas[0]
-    level = condition.new_full(condition.shape[:2], _CONTEXT_SIGMA)
-    target = level.clone()
-    for sigma, sigma_next in itertools.pairwise(sigmas):
-        level[:, n_context:], target[:, n_context:] = sigma, sigma_next
-        shrink = (1 + level.square()).rsqrt()[..., None]
-        v = model(torch.cat([before, x], dim=1) * shrink, level, encoded, target)[:, n_context:]
-        scale = (1.0 + sigma * sigma) ** -0.5
-        clean = x * scale * scale - sigma * scale * v
-        x = clean + (sigma_next / sigma) * (x - clean)
-    return x
+    n_context = before.shape[1]
+    with torch.inference_mode():
+        encoded = model.encode_condition(condition)
+        x = start * sigmas[0]
+        level = condition.new_full(condition.shape[:2], _CONTEXT_SIGMA)
+        target = level.clone()
+    for index, (sigma, sigma_next) in enumerate(itertools.pairwise(sigmas)):
+        if index:
+            yield None
+        with torch.inference_mode():
+            level[:, n_context:], target[:, n_context:] = sigma, sigma_next
+            shrink = (1 + level.square()).rsqrt()[..., None]
+            v = model(torch.cat([before, x], dim=1) * shrink, level, encoded, target)[:, n_context:]
+            scale = (1.0 + sigma * sigma) ** -0.5
+            clean = x * scale * scale - sigma * scale * v
+            x = clean + (sigma_next / sigma) * (x - clean)
+    yield x

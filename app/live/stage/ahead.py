@@ -7,6 +7,7 @@ disk as well, so that what has been drawn once is only decoded at the next start
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +40,7 @@ _MIDDLE_NOTE: Final = 57.0
 _LAYER_ORDER: Final = tuple(sorted(VELOCITY_LAYERS, key=lambda layer: abs(layer - DEFAULT_VELOCITY)))
 _REPLACED_KEPT: Final = 64  # onsets that voices may just have begun with
 _PRESET_RANK: Final = 1  # groups up to it are of what the next note sings
+_END: Final = object()
 _A4_NOTE: Final = 69.0
 _A4_HZ: Final = 440.0
 
@@ -80,6 +82,8 @@ class OnsetsAhead:
         self._replaced: list[tuple[int, int]] = []
         self._free = list(range(memory.n_onsets - 1, -1, -1))
         self._wanted: list[Key] = []
+        self._kept_keys: frozenset[Key] = frozenset()
+        self._making: Iterator[object] | None = None
         self._seen: tuple[bytes, bytes, int] | None = None
         self.middle_note = _MIDDLE_NOTE  # where the player's hands are
         self._recipes: dict[Key, OnsetRecipe] = {}
@@ -89,22 +93,30 @@ class OnsetsAhead:
         return self._kept.get((entry, version))
 
     def step(self, at_once: int = AT_ONCE) -> bool:
-        """Make a few more -> whether there was anything to do."""
+        """Do one piece of the work, a jump of a draw or a pass of the network -> whether there was anything to do."""
         self._look_at_wishes()
-        missing = [key for key in self._wanted if key not in self._made][:at_once]
-        if not missing:
-            return False
-        recipes = {key: self._recipe(key) for key in missing}
+        if self._making is None:
+            missing = [key for key in self._wanted if key not in self._made][:at_once]
+            if not missing:
+                return False
+            self._making = self._make(missing)
+        if next(self._making, _END) is _END:
+            self._making = None
+        return True
+
+    def _make(self, keys: list[Key]) -> Generator[object, None, None]:
+        """Draw what is not kept, and make first frames of all; pauses wherever something else may be more urgent."""
+        recipes = {key: self._recipe(key) for key in keys}
         found = {key: self._cache.find(recipe) for key, recipe in recipes.items()}
         to_draw = [key for key, onset in found.items() if onset is None]
         if to_draw:
-            found |= self._draw(to_draw, recipes)
-        for key in missing:
-            onset = found[key]
-            if onset is not None:
-                self._place(key, recipes[key], onset)
-        self._tell()
-        return True
+            found |= yield from self._draw(to_draw, recipes)
+        for key in keys:
+            onset = found.get(key)
+            if onset is not None and key in self._kept_keys:  # meanwhile it may be wanted no more
+                yield from self._place(key, recipes[key], onset)
+                self._tell()
+                yield
 
     # ---- what is wanted
 
@@ -125,7 +137,7 @@ class OnsetsAhead:
         ]
         wanted.sort()
         self._wanted = [key for *_, key in wanted[: memory.n_onsets]]
-        kept = set(self._wanted)
+        kept = self._kept_keys = frozenset(self._wanted)
         for key in [key for key in self._made if key not in kept]:
             self._forget(key)
         self._recipes = {key: recipe for key, recipe in self._recipes.items() if key in kept}
@@ -173,7 +185,9 @@ class OnsetsAhead:
 
     # ---- making
 
-    def _draw(self, keys: list[Key], recipes: dict[Key, OnsetRecipe]) -> dict[Key, Onset]:
+    def _draw(
+        self, keys: list[Key], recipes: dict[Key, OnsetRecipe]
+    ) -> Generator[object, None, dict[Key, Onset | None]]:
         memory, requests = self._memory, []
         for index, key in enumerate(keys):
             group = key[0]
@@ -182,21 +196,27 @@ class OnsetsAhead:
             self._sampler.begin(N_SLOTS + index, recipes[key].seed)
             temperature = noise_temperature(rising(attack_s, ONSET_FRAMES))
             requests.append(BlockRequest(N_SLOTS + index, condition, temperature))
-        blocks = self._sampler.draw(requests, self._n_steps)
-        drawn: dict[Key, Onset] = {}
+        blocks = yield from self._sampler.drawing(requests, self._n_steps)
+        drawn: dict[Key, Onset | None] = {}
         for key, request, latents in zip(keys, requests, blocks, strict=True):
-            drawn[key] = Onset(latents, request.condition)
-            self._cache.put(recipes[key], drawn[key])
+            if latents is not None:
+                made = drawn[key] = Onset(latents, request.condition)
+                self._cache.put(recipes[key], made)
         return drawn
 
-    def _place(self, key: Key, recipe: OnsetRecipe, onset: Onset) -> None:
+    def _place(self, key: Key, recipe: OnsetRecipe, onset: Onset) -> Iterator[object]:
         """Make the onset's first frames and put them where the performer finds them."""
         frames, memory = self._frames, self._memory
         frames.begin(0, recipe.seed, recipe.pitch_drift)
         frames.push(0, onset.latents, None)
         frames.latest_hz[0] = _A4_HZ * 2.0 ** ((recipe.note - _A4_NOTE) / 12.0)
         first = np.zeros(1, dtype=np.int64)
-        frames.prepare(first, np.full(1, HEAD_FRAMES), _MADE_AT_ONCE)
+        for n_frames in range(_MADE_AT_ONCE, HEAD_FRAMES + 1, _MADE_AT_ONCE):
+            frames.prepare(first, np.full(1, n_frames), _MADE_AT_ONCE)
+            if n_frames < HEAD_FRAMES:
+                yield
+        if key not in self._kept_keys:
+            return
         entry = self._free.pop()
         memory.onset_version[entry] = 0
         heads, n_kept = memory.heads, memory.heads.ring_frames
