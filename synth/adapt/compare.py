@@ -115,12 +115,15 @@ def regions_table(effects: Mapping[str, Any]) -> str:
 
 
 def harm_table(found: Mapping[str, Any]) -> str:
-    """Change of the control error, technique by technique, in Markdown."""
+    """Change of control error and recognition, technique by technique, in Markdown."""
     rows = [
-        [name, f"{one['error_without']:.4f}", f"{one['error_with']:.4f}", _percent(one["relative"])]
+        [
+            name, str(one["named_change"]["n"]), f"{one['error_without']:.4f}", f"{one['error_with']:.4f}",
+            _percent(one["relative"]), f"{100 * one['named_without']:.1f} %", _percent(one["named_change"]),
+        ]
         for name, one in {**found["techniques"], "all": found["all"]}.items()
-    ]
-    return table(["technique", "error without", "error with", "change"], rows)
+    ]  # fmt: skip
+    return table(["technique", "segments", "error without", "error with", "change", "named without", "change"], rows)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -17,12 +17,15 @@ from synth.adapt.judge import Strengths, as_dict, everywhere, with_strengths
 from synth.adapters.layout import REGIONS
 from synth.diffusion.sampler import SamplingPlan
 from synth.engine import Engine
-from synth.evaluate.controls import MIDDLE, SEGMENT_FRAMES
+from synth.evaluate.controls import SEGMENT_FRAMES
 from synth.evaluate.lanes import OTHERS
+from synth.evaluate.recognition import name_of
 from synth.evaluate.singing import Gesture, Singer, neutral_controls
 from synth.evaluate.statistics import Interval, mean_interval
 from synth.evaluate.timebox import Progress, TimeBox
-from synth.features.analysis import analyse
+from synth.features.analysis import Analysis, analyse
+from synth.features.technique import load_technique_classifier
+from synth.spec.audio import CELL_FRAMES
 from synth.spec.controls import Float32Array
 from synth.spec.lanes import TECHNIQUES, lane
 
@@ -35,6 +38,7 @@ FAMILIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 HYPOTHESIS: Final[Mapping[str, str]] = MappingProxyType({"noise": "early", "irregularity": "middle", "pitch": "late"})
+_EDGE_SHARE: Final = 0.1875
 _CONTROLLED: Final = tuple(name for name in OTHERS if name != "pitch")
 
 
@@ -59,12 +63,18 @@ def sung_segment(singer: Singer, lanes: Mapping[str, float], technique: str, str
 
 def measured(audio: Float32Array, note: float) -> Heard:
     """`note` is the MIDI note that was asked for."""
-    analysis = analyse(audio)
-    lanes = {name: _mean(analysis.lanes[name][MIDDLE]) for name in _CONTROLLED}
-    cents = 100.0 * (analysis.lanes["pitch"][MIDDLE] - note)
+    return heard_in(analyse(audio), note)
+
+
+def heard_in(analysis: Analysis, note: float) -> Heard:
+    """The middle of a segment: all of it but 0.3 s at either end of 1.6 s, 0.15 s of 0.8 s."""
+    edge = round(_EDGE_SHARE * analysis.n_frames)
+    middle = slice(edge, analysis.n_frames - edge)
+    lanes = {name: _mean(analysis.lanes[name][middle]) for name in _CONTROLLED}
+    cents = 100.0 * (analysis.lanes["pitch"][middle] - note)
     known = cents[np.isfinite(cents) & (np.abs(cents) < 600.0)]  # an octave's slip is the tracker's, not the voice's
     measures = {name: lanes[name] for name in ("breathiness", "roughness", "fry")}
-    measures["hnr_db"] = _mean(analysis.physical["hnr_db"][MIDDLE])
+    measures["hnr_db"] = _mean(analysis.physical["hnr_db"][middle])
     measures["pitch_error_cents"] = float(np.abs(known.mean())) if len(known) > 10 else math.nan
     measures["pitch_wander_cents"] = float(known.std()) if len(known) > 10 else math.nan
     return Heard(lanes, measures)
@@ -155,35 +165,72 @@ def harm(
     *,
     n: int,
     seed: int = 0,
+    strength: float = 1.0,
     box: TimeBox | None = None,
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Control error of the other techniques with the adapter on, against without: `n` paired segments, in turn.
+    """The other techniques with the adapter on, against without: `n` paired segments, the techniques in turn.
 
-    relative: change of the mean error as a share of the mean error without it; 0.02 is 2 %.
+    Segments are one cell long and sung several at once. Control error: change of the mean as a share of the mean
+    without (0.02 is 2 %). Recognition: share of the segments named as they were asked, by the classifier of
+    techniques, and its paired change, which is a share as well.
     """
-    singer = Singer(engine, "draft", plan)
     rng = np.random.default_rng((seed, 0x4A52))
     others = [name for name in TECHNIQUES if name != adapted]
-    segments = [(others[k % len(others)], random_lanes(rng), int(rng.integers(2**31))) for k in range(n)]
-    without: list[float] = []
-    with_it: list[float] = []
-    of: list[str] = []
-    for technique, lanes, own_seed in (box or TimeBox()).take(segments, on_progress, least=len(others)):
-        without.append(control_error(sung_segment(singer, lanes, technique, {}, own_seed), lanes))
-        with_it.append(control_error(sung_segment(singer, lanes, technique, everywhere(adapter_id), own_seed), lanes))
-        of.append(technique)
+    segments = [(others[k % len(others)], random_lanes(rng)) for k in range(n)]
+    at_once = max(engine.cells_at_once, 1)
+    groups = [range(first, min(first + at_once, n)) for first in range(0, n, at_once)]
+    classify = load_technique_classifier()
+    errors: list[tuple[float, float]] = []
+    named: list[tuple[bool, bool]] = []
+    for group in (box or TimeBox()).take(groups, on_progress, least=-(-len(others) // at_once)):
+        chosen = [segments[index] for index in group]
+        sides = [
+            sung_together(engine, plan, chosen, strengths, group, seed)
+            for strengths in ({}, everywhere(adapter_id, strength))
+        ]
+        for (technique, lanes), *analyses in zip(chosen, *sides, strict=True):
+            without, with_it = (control_error(heard_in(analysis, lanes["pitch"]), lanes) for analysis in analyses)
+            errors.append((without, with_it))
+            right_without, right_with = (name_of(classify, analysis) == technique for analysis in analyses)
+            named.append((right_without, right_with))
+    of = [technique for technique, _ in segments[: len(errors)]]
     by_technique = {}
     for name in others:
         rows = [index for index, technique in enumerate(of) if technique == name]
-        by_technique[name] = _relative([without[row] for row in rows], [with_it[row] for row in rows])
-    return {"segments": len(of), "all": _relative(without, with_it), "techniques": by_technique}
+        by_technique[name] = _harm_of([errors[row] for row in rows], [named[row] for row in rows])
+    return {"segments": len(of), "all": _harm_of(errors, named), "techniques": by_technique}
 
 
-def _relative(without: Sequence[float], with_it: Sequence[float]) -> dict[str, Any]:
-    before, after = np.array(without), np.array(with_it)
+def sung_together(
+    engine: Engine, plan: SamplingPlan, segments: Sequence[tuple[str, Mapping[str, float]]], strengths: Strengths,
+    places: range, seed: int,
+) -> list[Analysis]:  # fmt: skip
+    """Constant segments (technique, lanes) of one cell each, sampled as one batch, measured.
+
+    places   cell of each segment, which says what noise it is drawn from: the same place and seed, the same noise
+    """
+    singer = Singer(engine, "draft", plan)
+    controls = [neutral_controls(CELL_FRAMES, lanes, technique=name, pitch_drift=1.0) for name, lanes in segments]
+    gestures = [with_strengths(Gesture(one), strengths) for one in controls]
+    cells = [2 * place for place in places]  # neighbouring windows share frames, and with them noise
+    windows = [gesture.window(0) for gesture in gestures]
+    drawn = engine.sample_cells(windows, seed=seed, cell_indices=cells, quality="draft", plan=plan)
+    return [
+        analyse(singer.decode(latents, gesture.controls, seed))
+        for latents, gesture in zip(drawn, gestures, strict=True)
+    ]  # fmt: skip
+
+
+def _harm_of(errors: Sequence[tuple[float, float]], named: Sequence[tuple[bool, bool]]) -> dict[str, Any]:
+    before, after = np.array(errors, dtype=np.float64).reshape(-1, 2).T
     known = np.isfinite(before) & np.isfinite(after)
     mean = float(before[known].mean()) if known.any() else math.nan
     change = mean_interval((after - before)[known])
     relative = Interval(change.value / mean, change.low / mean, change.high / mean, change.n)
-    return {"error_without": mean, "error_with": mean + change.value, "relative": as_dict(relative)}
+    right = np.array(named, dtype=np.float64).reshape(-1, 2)
+    return {
+        "error_without": mean, "error_with": mean + change.value, "relative": as_dict(relative),
+        "named_without": float(right[:, 0].mean()) if len(right) else math.nan,
+        "named_change": as_dict(mean_interval(right[:, 1] - right[:, 0])),
+    }  # fmt: skip

@@ -57,7 +57,7 @@ def evaluate_fidelity(
     measured: list[tuple[Resung, list[dict[str, float]], list[dict[str, float]]]] = []
     for item in box.take(resung, on_progress, least=4, share=0.9):
         excerpts = item.excerpts()
-        sides = [[_measure(sound, frames) for frames in excerpts] for sound in (item.real, item.made)]
+        sides = [[excerpt_measures(sound, frames) for frames in excerpts] for sound in (item.real, item.made)]
         measured.append((item, sides[0], sides[1]))
     rows = []
     for group, members in by_group([item for item, _, _ in measured]).items():
@@ -69,7 +69,8 @@ def evaluate_fidelity(
     return FidelityReport(tuple(rows), float(np.exp(np.mean(np.log(ratios)))) if len(ratios) else float("nan"))
 
 
-def _measure(sound: Sound, frames: slice) -> dict[str, float]:
+def excerpt_measures(sound: Sound, frames: slice) -> dict[str, float]:
+    """FIDELITY_MEASURES of one excerpt; NaN where there is nothing to measure. Raises UserError without Praat."""
     measured = measure_voice(excerpt_audio(sound, frames), _PRAAT)
     return measured | {name: float(np.mean(sound.analysis.physical[ours][frames])) for name, ours in _OURS.items()}
 
