@@ -43,10 +43,12 @@ from app.live.stage.messages import (
     Learnt,
     LockVariation,
     PerformerReady,
+    StageNotice,
     StageSettings,
     Tell,
     ToPerformer,
     UseBank,
+    UseMap,
     UsePreset,
     UseProfile,
 )
@@ -57,6 +59,7 @@ from app.midi.messages import StreamMessage
 from app.midi.ring import MidiRing
 from app.midi.stream import MidiStream
 from app.report import set_up_logging
+from synth.errors import UserError
 from synth.spec.audio import SAMPLE_RATE_HZ
 from synth.spec.controls import Float32Array
 
@@ -155,12 +158,8 @@ class Performer:
     def _obey(self, message: ToPerformer) -> None:
         now_s = time.monotonic()
         match message:
-            case UseBank(presets, chosen):
-                self._instrument.use_bank(list(presets), chosen, now_s)
-            case UsePreset(preset):
-                self._instrument.use_preset(preset, now_s)
-            case UseProfile(profile):
-                self._instrument.use_profile(profile, now_s)
+            case UseBank() | UsePreset() | UseProfile() | UseMap():
+                self._take_up(message, now_s)
             case ControllerGone():
                 self._stream.reset()
                 self._instrument.controller_gone(now_s)
@@ -177,6 +176,22 @@ class Performer:
                 self._is_finished = True
             case _:
                 self._queue(message.t_s, message)
+
+    def _take_up(self, message: UseBank | UsePreset | UseProfile | UseMap, now_s: float) -> None:
+        """What is played with changes; where something is wrong with it, what there is goes on."""
+        try:
+            match message:
+                case UseBank(presets, chosen):
+                    self._instrument.use_bank(list(presets), chosen, now_s)
+                case UsePreset(preset):
+                    self._instrument.use_preset(preset, now_s)
+                case UseProfile(profile):
+                    self._instrument.use_profile(profile, now_s)
+                case UseMap(profile):
+                    self._instrument.use_map(profile, now_s)
+        except (UserError, ValueError, ArithmeticError, LookupError) as fault:
+            _log.exception("%s cannot be taken up", type(message).__name__)
+            self._tell(StageNotice(f"What was chosen cannot be played: {fault}", "What was played before goes on."))
 
     def _take_for_learning(self, message: StreamMessage) -> None:
         if self._learn.state is not LearnState.LISTENING:
@@ -226,6 +241,7 @@ class Performer:
             t_s, _, event = heapq.heappop(self._waiting)
             place = round((t_s - start_s) * SAMPLE_RATE_HZ)
             instrument.feed(event, min(max(place, 0), n_samples - 1))
+            self._follow_at_s = 0.0  # what it moved is told at once
         mix = self._mix[:n_samples]
         mix.fill(0.0)
         instrument.sound(mix, start_s, self._clock.due_s(frame) + float(self._state.floats[shared.LATENCY_S]))

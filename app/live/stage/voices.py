@@ -14,6 +14,7 @@ import numpy as np
 from app.live.performance.commands import ALL_VOICES, StartVoice
 from app.live.performance.performed import PerformedControls
 from app.live.stage import meter as fields
+from app.live.stage.adapter_columns import AdapterColumns
 from app.live.stage.groups import OnsetGroups, Singer
 from app.live.stage.lanes import BEND, LOUDNESS, PITCH, PRESENCE, SPANS, PlayedLanes
 from app.live.stage.memory import MISS, N_SLOTS, StageMemory
@@ -32,7 +33,7 @@ _STARVED_FADE_S: Final = 0.3
 _WORTH_REDRAWING: Final = 0.02  # of a lane's span
 _A4_NOTE: Final = 69.0
 _A4_HZ: Final = 440.0
-_DRAWN_AHEAD_S: Final = 0.03
+_DRAWN_AHEAD_S: Final = 0.03  # what is drawn now is heard from about then on
 _NOBODY: Final = -1000
 _PITCH_RANGE: Final = (lane("pitch").minimum, lane("pitch").maximum)
 
@@ -63,10 +64,17 @@ class Started:
 class Voices:
     """All voices of the stream."""
 
-    def __init__(self, memory: StageMemory, meter: Meter, performed: PerformedControls, groups: OnsetGroups) -> None:
+    def __init__(
+        self,
+        memory: StageMemory,
+        meter: Meter,
+        performed: PerformedControls,
+        groups: OnsetGroups,
+        columns: AdapterColumns,
+    ) -> None:
         self._memory, self._meter, self._performed, self._groups = memory, meter, performed, groups
         self._sounder = FrameSounder(memory.frames, decoder_window())
-        self._lanes = PlayedLanes(performed)
+        self._lanes = PlayedLanes(performed, columns.index)
         self._by_number: dict[int, SoundingVoice] = {}  # those that can still be told something
         self._fading: list[SoundingVoice] = []
         self._starved: dict[int, SoundingVoice] = {}  # faded for want of a sampler; their keys may still be down
@@ -93,7 +101,7 @@ class Voices:
             return None
         slot = int(free[0])
         row = self._row
-        self._lanes.fill(command.voice, self._struck(singer, command.velocity), t_s, row)
+        self._lanes.fill(command.voice, self._struck(singer, command.velocity), t_s, row, singer.preset.lane_ranges)
         self._performed.fill_pitch(command.voice, self._note[:1], t_s, 0.0)
         note = min(max(float(self._note[0]) + _bend_at(singer, 0.0), _PITCH_RANGE[0]), _PITCH_RANGE[1])
         row[PITCH], row[PRESENCE] = note, 1.0
@@ -203,7 +211,7 @@ class Voices:
         for voice in self._by_number.values():
             slot = voice.slot
             struck = self._struck(voice.singer, voice.start.velocity, t_s - voice.event_s)
-            self._lanes.fill(voice.number, struck, t_s, row)
+            self._lanes.fill(voice.number, struck, t_s, row, voice.singer.preset.lane_ranges)
             self._performed.fill_pitch(voice.number, self._note[:1], t_s, 0.0)
             note = float(self._note[0]) + _bend_at(voice.singer, t_s - voice.event_s)
             row[PITCH] = min(max(note, _PITCH_RANGE[0]), _PITCH_RANGE[1])
@@ -218,7 +226,7 @@ class Voices:
 
     def standing(self, singer: Singer, t_s: float, out: Float32Array) -> None:
         """The lanes a note would begin with now, struck at the usual velocity -> `out` [n_lanes]."""
-        self._lanes.fill(ALL_VOICES, singer.resting, t_s, out)
+        self._lanes.fill(ALL_VOICES, singer.resting, t_s, out, singer.preset.lane_ranges)
 
     def start_again(self, t_s: float) -> None:
         """A new sampler knows none of the voices: those that are held begin again, the others end."""
