@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib.font_manager  # noqa: F401 (looks for fonts now, not in each test's own empty home)
 import pytest
 
-import app.commands.adapt as adapt_command
+import app.adapting.training as adapting
 from app.store.adapters import find_adapter
 from app.store.presets import load_preset, load_preset_file
 from synth.adapters.file import read_adapter
@@ -67,7 +67,40 @@ def test_trouble_is_one_line(more: tuple[str, ...], why: str, stridor: Program, 
 def test_without_peft_another_method_is_named(
     stridor: Program, takes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapt_command.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(adapting.importlib.util, "find_spec", lambda _name: None)
     done = stridor(*words(takes, tmp_path / "run", *CONSENT))
     assert done.status == 2
     assert "--method sara" in done.err
+
+
+def test_a_run_is_heard_while_it_trains_and_resumed_by_its_folder_alone(
+    stridor: Program, takes: Path, tmp_path: Path
+) -> None:
+    weights, run = save_tiny_weights(tmp_path / "weights"), tmp_path / "run"
+    given = words(takes, run, *CONSENT, "--weights", str(weights), "--minutes", "0.02", "--method", "sara", "--no-bf16")
+    first = stridor(*given, "--preview-every", "1", "--previews", str(tmp_path / "heard"), "--name", "Hers")
+    assert first.status == 0, first.err
+    assert (tmp_path / "heard" / "recording.flac").is_file()
+    assert (tmp_path / "heard" / "preview-000.flac").is_file()
+    assert "preview 0 after 0 s" in first.err
+    again = stridor("adapt", "--run", str(run), "--resume", "--json")
+    assert again.status == 0, again.err
+    report = json.loads(again.out)
+    assert report["name"] == "Hers"
+    assert load_preset_file(Path(report["preset"])).name == "Hers"
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (("--resume",), "Nothing was begun in"),
+        (("a.wav", "--resume"), "are those it was begun with"),
+        ((), "No recordings are named"),
+        (("a.wav",), "No technique is named"),
+        (("a.wav", "--technique", "growl", "--previews", "heard"), "--previews without --preview-every"),
+    ],
+)
+def test_what_does_not_go_together_is_told(given: tuple[str, ...], why: str, stridor: Program, tmp_path: Path) -> None:
+    done = stridor("adapt", *given, "--run", str(tmp_path / "run"))
+    assert done.status == 2
+    assert why in done.err.splitlines()[-1]
