@@ -72,7 +72,7 @@ class MainWindow(QMainWindow):
         self.notice = NoticeBar(theme)
         self.timeline = Timeline(parts.context)
         self.preset_panel = PresetPanel(theme, parts.presets)
-        self.audition = Audition(parts.instrument, self)
+        self.audition = Audition(parts.instrument, parts.presets.recording_of, self)
         self.voice_panel = VoicePanel(self.document, self.actions_table["new_take"])
         self.keyboard = OnScreenKeyboard(theme)
         self.status = StatusLine()
@@ -239,6 +239,7 @@ class MainWindow(QMainWindow):
     def _capture_preset(self) -> None:
         document, at_s = self.document, self.context.playhead.position_s
         at_s = min(at_s, document.passage.duration_s)
+        self.preset_panel.listed.connect(self.audition.prepare)
         self.preset_panel.keep(capture(document.passage, document.voice, document.preset, at_s))
 
     def _on_exported(self, event: Exported) -> None:

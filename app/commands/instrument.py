@@ -16,7 +16,10 @@ from app.services.parts import LiveLike
 from app.services.stage import StageSession
 from app.services.stage_door import door_path, is_answered
 from app.services.unplayed import Unplayed
+from app.store.packs.compatibility import installed_weights
+from app.store.presets import FACTORY_FOLDER
 from app.store.program_bank import read_bank
+from synth.errors import UserError
 
 
 def make_instrument(
@@ -37,7 +40,15 @@ def make_instrument(
         extractor=passage_from_recording,
     )
     live = make_live(sound, device=device, joins=joins) if plays_live else Unplayed()
-    return Instrument(sound_client=sound, live=live, settings=settings)
+    return Instrument(sound_client=sound, live=live, settings=settings, read_weights=_weights_hash)
+
+
+def _weights_hash() -> str:
+    """Of the shipped voice, whose previews may lie ready before it is loaded; empty where it cannot be read."""
+    try:
+        return installed_weights(FACTORY_FOLDER / "models" / "default").whole
+    except UserError:
+        return ""
 
 
 def make_live(sound: SoundClient, *, device: str = "auto", joins: bool = True) -> LiveLike:

@@ -29,6 +29,7 @@ from app.services.events import (
 )
 from app.services.instrument import Instrument
 from app.services.interface import InstrumentLike
+from app.services.previews import PreviewWish
 
 __all__ = [
     "AudioChanged",
@@ -50,6 +51,7 @@ __all__ = [
     "Measured",
     "MidiActivity",
     "Notice",
+    "PreviewWish",
     "Recorded",
     "RecordingState",
     "RenderCancelled",

@@ -22,7 +22,7 @@ from app.audio import messages as sound
 from app.audio.messages import DeviceInfo
 from app.live.stage.meter import LiveMeter
 from app.render.grid import n_samples_of
-from app.render.messages import CellsWritten, ClipReady, Export, Extract, MeasuredSpan, Render, Reply
+from app.render.messages import CellsWritten, ClipReady, Export, Extract, MeasuredSpan, PreviewMade, Render, Reply
 from app.render.renderer import QUALITIES
 from app.render.worker import WorkerSettings
 from app.services.events import (
@@ -30,6 +30,7 @@ from app.services.events import (
     DeviceLost,
     DevicesChanged,
     EngineFailed,
+    EngineReady,
     Event,
     Exported,
     ExportFailed,
@@ -44,6 +45,7 @@ from app.services.events import (
 from app.services.link import SamplerDied, SamplerLink
 from app.services.measured import MeasuredCurves
 from app.services.parts import LiveLike, SoundLike
+from app.services.previews import Previews, PreviewWish
 from app.services.requests import RenderRequests
 from app.state.controller_profile import ControllerProfile
 from app.state.passage import Passage
@@ -67,9 +69,13 @@ class Instrument:
         sound_client: SoundLike,
         live: LiveLike,
         settings: WorkerSettings,
+        read_weights: Callable[[], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """settings.folder is where the folder for temporary audio is made; it is deleted by `close`."""
+        """settings.folder is where the folder for temporary audio is made; it is deleted by `close`.
+
+        read_weights   tells the weights' hash before the sampler has loaded them, on a thread
+        """
         self._sound = sound_client
         self._live = live
         self._clock = clock
@@ -77,6 +83,8 @@ class Instrument:
         self._link = SamplerLink(replace(settings, folder=self._folder))
         self._requests = RenderRequests()
         self._curves = MeasuredCurves()
+        beside = self._folder / "cells" if settings.cache_folder is None else settings.cache_folder
+        self._previews = Previews(beside.with_name("previews"), sound_client, read_weights)
         self._others: list[Callable[[], Sequence[Event]]] = []
         self._events: list[Event] = []  # produced outside poll(), handed out by the next one
         self._audio = _silence(0)
@@ -91,6 +99,7 @@ class Instrument:
     def start(self) -> None:
         self._is_open = True
         self._link.start()
+        self._previews.start()
         self._sound.start()
         self._live.start()
 
@@ -113,6 +122,8 @@ class Instrument:
         due = self._requests.due(self._clock(), has_audio=has_audio) if self._is_open else None
         if due is not None:
             self._send_render(due)
+        elif self._is_idle() and (command := self._previews.due()) is not None:
+            self._link.post(command)
         events, self._events = self._events, []
         return events
 
@@ -150,6 +161,22 @@ class Instrument:
         self._extracts.append(audio_path)
         self._link.post(Extract(audio_path))
 
+    def want_previews(self, wishes: Sequence[PreviewWish]) -> None:
+        self._previews.want(wishes)
+
+    def preview(self, wish: PreviewWish) -> bool:
+        return self._previews.play(wish)
+
+    def stop_preview(self) -> None:
+        self._previews.stop()
+
+    def _is_idle(self) -> bool:
+        """Whether nobody waits for a core: neither a render nor a live note."""
+        if not self._is_open or self._gave_up or self._requests.is_busy or self._exports or self._extracts:
+            return False
+        meter = self._live.meter()
+        return meter is None or meter.voices == 0
+
     def _send_render(self, command: Render) -> None:
         if self._gave_up:
             self._requests.ended(command.request_id)
@@ -169,6 +196,8 @@ class Instrument:
                 self._events.append(AudioChanged(reply.request_id, reply.start_s, reply.end_s))
             case MeasuredSpan():
                 self._events.append(self._curves.take(reply))
+            case PreviewMade():
+                self._previews.hear(reply)
             case _:
                 self._close_books(reply)
                 self._events.append(reply)
@@ -176,6 +205,8 @@ class Instrument:
     def _close_books(self, event: Event) -> None:
         """Note that something asked for has been answered."""
         match event:
+            case EngineReady():
+                self._previews.use_weights(event.weights_hash)
             case RenderFinished() | RenderCancelled() | RenderFailed():
                 self._requests.ended(event.request_id)
             case Exported() | ExportFailed():
@@ -205,6 +236,7 @@ class Instrument:
         """Start the sampler again with the render it was at, unless it keeps dying."""
         _log.warning("the sampler process ended with exit code %s", died.exit_code)
         self._fail_what_died()
+        self._previews.forget()
         now_s = self._clock()
         while self._restarts_s and now_s - self._restarts_s[0] > _RESTART_WINDOW_S:
             self._restarts_s.popleft()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from app.services.events import Event
+from app.services.previews import PreviewWish
 from synth.spec import Float32Array
 
 if TYPE_CHECKING:
@@ -47,6 +48,18 @@ class InstrumentLike(Protocol):
 
     def export(self, passage: Passage, path: Path, *, quality: str = "final", stems: bool = False) -> None:
         """Render `passage` and write a .wav or .flac (and one a voice); `Exported` or `ExportFailed` follows."""
+        ...
+
+    def want_previews(self, wishes: Sequence[PreviewWish]) -> None:
+        """Presets that may be chosen soon, the likeliest first: let them be heard at once when they are."""
+        ...
+
+    def preview(self, wish: PreviewWish) -> bool:
+        """Let a preset be heard now, in place of the preview before -> whether it has been made ahead."""
+        ...
+
+    def stop_preview(self) -> None:
+        """End the preview that sounds."""
         ...
 
     def extract(self, audio_path: Path) -> None:

@@ -37,6 +37,11 @@ class RenderRequests:
         self._waiting = None
         return self.with_sampler
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a wish waits or is being carried out."""
+        return self._waiting is not None or self.with_sampler is not None
+
     def call_off(self) -> tuple[int | None, CancelRender | None]:
         """Withdraw the newest wish -> (id of one that was still waiting, what to tell the sampler)."""
         if self._waiting is not None:

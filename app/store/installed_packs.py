@@ -92,6 +92,15 @@ class InstalledPacks:
         return frozenset(pack.folder for packs in ways for pack in packs)
 
 
+def recording_beside(preset: Path) -> Path | None:
+    """The preview that a pack brought with the preset at this path; None where it is no pack's, or brought none."""
+    folder = preset.parent.parent
+    if preset.parent.name != "presets" or not _FOLDER_FORM.fullmatch(folder.name):
+        return None
+    recording = folder / "previews" / f"{preset.stem}.flac"
+    return recording if recording.is_file() else None
+
+
 def packs_folder() -> Path:
     """Where this user's packs are installed; it need not exist."""
     return platformdirs.user_data_path("stridor", appauthor=False) / "packs"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from app.audio.messages import DeviceInfo
 from app.live.stage.meter import LiveMeter
-from app.services import Event
+from app.services import Event, PreviewWish
+from app.services.events import RecordingState
+from app.state.controller_profile import ControllerProfile, default_profile
 from app.state.passage import Passage
 from app.state.preset import Preset
 from synth.spec import SAMPLE_RATE_HZ, Float32Array
@@ -24,6 +28,9 @@ class FakeInstrument:
         self.notes: list[tuple[str, float]] = []
         self.exported: list[tuple[Path, str]] = []
         self.extracted: list[Path] = []
+        self.wished: list[PreviewWish] = []
+        self.previews: set[str] = set()  # ids of presets whose previews have been made
+        self.previewed: list[str] = []  # ids; empty: stopped
         self.cancelled = 0
         self.panics = 0
         self.live_lanes: dict[str, float | None] = {}
@@ -62,6 +69,18 @@ class FakeInstrument:
 
     def extract(self, audio_path: Path) -> None:
         self.extracted.append(audio_path)
+    def want_previews(self, wishes: Sequence[PreviewWish]) -> None:
+        self.wished = list(wishes)
+
+    def preview(self, wish: PreviewWish) -> bool:
+        is_there = wish.preset.id in self.previews
+        if is_there:
+            self.previewed.append(wish.preset.id)
+        return is_there
+
+    def stop_preview(self) -> None:
+        self.previewed.append("")
+
 
     def play(self, start_s: float, loop: tuple[float, float] | None = None) -> None:
         self.played.append((start_s, loop))

@@ -9,6 +9,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QInputDialog, QMessageBox
+from pytestqt.qtbot import QtBot
 
 from app.state.preset import Preset
 from app.store.installed_packs import packs_folder, read_installed
@@ -70,6 +71,51 @@ def test_choosing_sounds_at_once_and_the_note_ends(
     click(panel.list, "whisper")
     assert len(instrument.notes) == 4
     assert audition.NOTE_MS < 2000
+
+
+def test_what_has_been_made_ahead_is_heard_instead_of_a_note(window: MainWindow, instrument: FakeInstrument) -> None:
+    panel = window.preset_panel
+    instrument.previews = {"whisper"}
+    click(panel.list, "whisper")
+    assert instrument.previewed == ["whisper"]
+    assert instrument.notes == []
+    assert instrument.live_preset is not None
+    assert instrument.live_preset.id == "whisper", "the keyboard sings with it, too"
+    click(panel.list, "growl")
+    assert instrument.previewed == ["whisper", ""], "it makes way for a note"
+    assert instrument.notes == [("on", 57.0)]
+    click(panel.list, "whisper")
+    window.audition.stop()
+    assert instrument.previewed == ["whisper", "", "whisper", ""]
+
+
+def test_what_is_in_view_is_prepared_for(window: MainWindow, instrument: FakeInstrument, qtbot: QtBot) -> None:
+    panel = window.preset_panel
+    qtbot.waitUntil(lambda: [wish.preset.id for wish in instrument.wished] == ["growl", "whisper"])
+    panel.search.setText("whi")
+    qtbot.waitUntil(lambda: [wish.preset.id for wish in instrument.wished] == ["whisper"])
+
+
+def test_keys_go_through_the_list_and_let_it_be_heard_without_changing_the_voice(
+    window: MainWindow, instrument: FakeInstrument
+) -> None:
+    panel = window.preset_panel
+    instrument.previews = {"growl", "whisper"}
+    QTest.keyClick(panel.search, Qt.Key.Key_Down)
+    assert instrument.previewed == ["growl"]
+    QTest.keyClick(panel.list, Qt.Key.Key_Down)
+    assert instrument.previewed == ["growl", "whisper"]
+    QTest.keyClick(panel.list, Qt.Key.Key_Down)
+    assert instrument.previewed == ["growl", "whisper"], "there is no further one"
+    assert window.document.voice.preset == "growl"
+    QTest.keyClick(panel.list, Qt.Key.Key_Return)
+    assert window.document.voice.preset == "whisper"
+
+
+def test_tags_are_categories(window: MainWindow) -> None:
+    panel = window.preset_panel
+    panel.category.setCurrentText("Tag: breath")
+    assert panel.visible_names() == ["Whisper"]
 
 
 def test_favourites_recent_ones_and_chance(window: MainWindow) -> None:

@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -24,7 +25,7 @@ from PySide6.QtWidgets import (
 
 from app.state.preset import Preset
 from app.store.packs.writer import PACK_SUFFIX
-from app.store.preset_index import Query, Row
+from app.store.preset_index import SHOWCASE, Query, Row
 from synth.errors import UserError
 from synth.spec import TECHNIQUES
 from ui.icons import icon
@@ -38,19 +39,24 @@ from ui.theme import Theme
 
 DROPPABLE = frozenset((PACK_SUFFIX, ".json"))
 _EVERYTHING, _FAVOURITES, _RECENT, _OWN = "All presets", "Favourites", "Recent", "Yours"
-_MOST_AUTHORS = 20
+_BY, _TAGGED = "By ", "Tag: "
+_MOST_AUTHORS = _MOST_TAGS = 20
+_LISTED_AFTER_MS = 120  # a list that is still being scrolled or searched is not prepared for
+_ROWS_BELOW = 12
 
 
 class PresetPanel(QWidget):
     """`chosen(id)` on user action only; `told(message, remedy, details, is_fault)`.
 
-    heard(Preset)     sing a note with it now;  moved(Preset): let the keyboard sing with it
+    heard(Preset)     let it be heard now;  moved(Preset): let the keyboard sing with it
+    listed            presets (a list) that are in view now, or nearly: they may be chosen next
     capture_asked     the user wants the voice as it is at the playhead; `keep` it
     """
 
     chosen = Signal(str)
     heard = Signal(object)
     moved = Signal(object)
+    listed = Signal(object)
     capture_asked = Signal()
     told = Signal(str, str, str, bool)
 
@@ -59,7 +65,7 @@ class PresetPanel(QWidget):
         self._theme, self._shelf = theme, shelf
         self._technique = ""
         self._chosen_id: str | None = None
-        self.search = QLineEdit()
+        self.search = _SearchField()
         self.search.setPlaceholderText("Search: words, tag:low, by:name")
         self.search.setClearButtonEnabled(True)
         self.search.setAccessibleName("Search presets")
@@ -71,10 +77,13 @@ class PresetPanel(QWidget):
         self._count = label("", "faint")
         self._about = QLabel("")
         self._credit = label("", "faint")
-        self.preview = self._button("play", "Sing a note of each preset that is chosen", checkable=True)
+        self.preview = self._button("play", "Let each preset that is chosen be heard", checkable=True)
         self.preview.setChecked(True)
         self.dice = self._button("dice", "Choose any of those listed")
         self.more = self._button("menu", "Edit, save under another name, undo, packs")
+        self._rest = QTimer(self)
+        self._rest.setSingleShot(True)
+        self._rest.setInterval(_LISTED_AFTER_MS)
         self._arrange()
         self._connect()
         self._show_shelf()
@@ -163,11 +172,16 @@ class PresetPanel(QWidget):
         shelf = self._shelf
         self.search.textChanged.connect(lambda _text: self._find())
         self.search.returnPressed.connect(self._choose_first)
+        self.search.downwards.connect(self._into_list)
         self.category.currentIndexChanged.connect(lambda _index: self._find())
         self.pills.chosen.connect(self._on_technique)
         self.list.clicked.connect(self._on_index)
         self.list.activated.connect(self._on_index)
         self.list.selectionModel().currentChanged.connect(lambda _now, _before: self._describe())
+        self.list.browsed.connect(self._sound)
+        self.list.verticalScrollBar().valueChanged.connect(lambda _value: self._rest.start())
+        self.list.verticalScrollBar().rangeChanged.connect(lambda _low, _high: self._rest.start())
+        self._rest.timeout.connect(self._tell_listed)
         self.list.starred.connect(lambda chosen: shelf.set_favourite(chosen, not shelf.is_favourite(chosen)))
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.list.customContextMenuRequested.connect(lambda at: self._menu().exec(self.list.mapToGlobal(at)))
@@ -202,10 +216,13 @@ class PresetPanel(QWidget):
         with QSignalBlocker(self.category):
             self.category.clear()
             self.category.addItems([_EVERYTHING, _FAVOURITES, _RECENT, _OWN])
-            authors = list(index.authors())[:_MOST_AUTHORS]
-            if authors:
-                self.category.insertSeparator(self.category.count())
-                self.category.addItems([f"By {author}" for author in authors])
+            for start, names in (
+                (_BY, list(index.authors())[:_MOST_AUTHORS]),
+                (_TAGGED, [tag for tag in index.tags() if tag != SHOWCASE][:_MOST_TAGS]),
+            ):
+                if names:
+                    self.category.insertSeparator(self.category.count())
+                    self.category.addItems([start + name for name in names])
             self.category.setCurrentIndex(max(_place(self.category, before), 0))
         self.pills.show_counts(index.techniques())
         self._find()
@@ -222,14 +239,17 @@ class PresetPanel(QWidget):
             ids = frozenset(row.id for row in shelf.index.rows if row.file.startswith(own))
         found = shelf.index.search(Query(text, self._technique, ids))
         rows = shelf.index.rows
-        if category.startswith("By "):
-            found = [index for index in found if rows[index].author == category[3:]]
+        if category.startswith(_BY):
+            found = [index for index in found if rows[index].author == category.removeprefix(_BY)]
+        elif category.startswith(_TAGGED):
+            found = [index for index in found if category.removeprefix(_TAGGED) in rows[index].tags]
         if category == _RECENT and not text:
             place = {preset_id: number for number, preset_id in enumerate(shelf.library.recent)}
             found.sort(key=lambda index: place[rows[index].id])
         self.list.presets.show_found(found)
         self._count.setText(f"{len(found)} of {len(rows)}" if len(found) < len(rows) else f"{len(rows)} presets")
         self.show_chosen(self._chosen_id)
+        self._rest.start()
 
     def _on_technique(self, technique: str) -> None:
         self._technique = technique
@@ -245,12 +265,27 @@ class PresetPanel(QWidget):
 
     def _choose(self, row: Row) -> None:
         self._chosen_id = row.id
+        self._sound(row)  # first: whoever chooses waits to hear it
         self.chosen.emit(row.id)
+        self._shelf.note_used(row.id)
+        self.show_chosen(row.id)
+
+    def _sound(self, row: Row) -> None:
         preset = self._shelf.preset(row.id)
         if preset is not None:
             (self.heard if self.preview.isChecked() else self.moved).emit(preset)
-        self._shelf.note_used(row.id)
-        self.show_chosen(row.id)
+
+    def _into_list(self) -> None:
+        """From the search to its first find, by the Down key."""
+        rows = self.list.presets.rows()
+        if rows:
+            self.list.setFocus(Qt.FocusReason.OtherFocusReason)
+            self.list.setCurrentIndex(self.list.presets.index(0, 0))
+            self._sound(rows[0])
+
+    def _tell_listed(self) -> None:
+        found = (self._shelf.preset(row.id) for row in self.list.rows_in_view(_ROWS_BELOW))
+        self.listed.emit([preset for preset in found if preset is not None])
 
     def _marked(self) -> Preset | None:
         row = self.list.current_row()
@@ -322,6 +357,18 @@ class PresetPanel(QWidget):
         box.setStandardButtons(QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel)
         if box.exec() == QMessageBox.StandardButton.Yes:
             self._shelf.keep_dropped(preset)
+
+
+class _SearchField(QLineEdit):
+    """`downwards` when the Down key leaves it for what it found."""
+
+    downwards = Signal()
+
+    def keyPressEvent(self, arg__1: QKeyEvent) -> None:
+        if arg__1.key() == Qt.Key.Key_Down:
+            self.downwards.emit()
+        else:
+            super().keyPressEvent(arg__1)
 
 
 def _place(category: QComboBox, text: str) -> int:

@@ -12,6 +12,7 @@ from PySide6.QtCore import (
     QMimeData,
     QModelIndex,
     QPersistentModelIndex,
+    QPoint,
     QPointF,
     QRectF,
     QSize,
@@ -19,7 +20,7 @@ from PySide6.QtCore import (
     QUrl,
     Signal,
 )
-from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPolygonF
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPolygonF
 from PySide6.QtWidgets import QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from app.store.preset_index import SHOWCASE, Row
@@ -141,9 +142,10 @@ class PresetDelegate(QStyledItemDelegate):
 
 
 class PresetList(QListView):
-    """`starred(id)` when a star is clicked."""
+    """`starred(id)` when a star is clicked; `browsed(Row)` when a key moves on to another preset."""
 
     starred = Signal(str)
+    browsed = Signal(object)
 
     def __init__(self, theme: Theme, shelf: PresetShelf) -> None:
         super().__init__()
@@ -161,6 +163,19 @@ class PresetList(QListView):
         """The marked preset."""
         return self.currentIndex().data(ROW_ROLE) if self.currentIndex().isValid() else None
 
+    def rows_in_view(self, n_more: int = 0) -> list[Row]:
+        """What is seen now, from the top, and so many rows below it."""
+        top = self.indexAt(QPoint(1, 1))
+        first = top.row() if top.isValid() else 0
+        return self.presets.rows()[first : first + self.viewport().height() // ROW_PX + 2 + n_more]
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        before = self.current_row()
+        super().keyPressEvent(event)
+        row = self.current_row()
+        if row is not None and row != before:
+            self.browsed.emit(row)
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         index = self.indexAt(event.position().toPoint())
         box = self.visualRect(index)
@@ -172,7 +187,6 @@ class PresetList(QListView):
 
 
 def _paint_star(painter: QPainter, centre: QPointF, colour: QColor, *, filled: bool) -> None:
-
     points = [
         centre + QPointF(sin(pi * step / 5) * radius, -cos(pi * step / 5) * radius)
         for step in range(10)

@@ -8,7 +8,7 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Signal
 
 from app.state.preset import NEUTRAL_PRESET, Preset
-from app.store.installed_packs import InstalledPack
+from app.store.installed_packs import InstalledPack, recording_beside
 from app.store.packs.compatibility import Weights, installed_weights
 from app.store.packs.install import Plan, Question, install, plan_installation, undo
 from app.store.packs.reader import read_pack
@@ -77,6 +77,11 @@ class PresetShelf(QObject):
         """The preset of a voice; the neutral one where it names none or one that is not installed."""
         found = None if preset_id is None else self.preset(preset_id)
         return NEUTRAL_PRESET if found is None else found
+
+    def recording_of(self, preset_id: str) -> Path | None:
+        """How the preset's pack says that it sounds: a FLAC file."""
+        row = self.index.find(preset_id)
+        return None if row is None else recording_beside(row.path)
 
     def is_favourite(self, preset_id: str) -> bool:
         """Whether the user marked it."""

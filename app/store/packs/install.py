@@ -186,6 +186,9 @@ def _write_folder(reader: PackReader, plan: Plan, folder: Path, name: str) -> No
                 preset = plan.pack.presets[stem_of(file.path)]
                 new_id = plan.renamed.get(preset.id, preset.id)
                 target, kept = f"presets/{new_id}.json", format_preset(replace(preset, id=new_id))
+            elif kind_of(file.path) is Kind.PREVIEW:
+                sung_id = stem_of(file.path)
+                target = f"previews/{plan.renamed.get(sung_id, sung_id)}.flac"
             _write_file(staging / target, kept)
         staging.rename(folder / name)
     except OSError as fault:

@@ -28,6 +28,7 @@ class FakeSound:
 
     def __init__(self) -> None:
         self.clips: list[tuple[Path | None, int]] = []
+        self.previews: list[tuple[Path | None, int]] = []
         self.events: list[SoundEvent] = []
         self.closed = False
         self.playhead_s = 0.0
@@ -45,6 +46,9 @@ class FakeSound:
 
     def set_clip(self, path: Path | None, n_samples: int) -> None:
         self.clips.append((path, n_samples))
+
+    def preview(self, path: Path | None, n_frames: int) -> None:
+        self.previews.append((path, n_frames))
 
     def play(self, start_s: float, loop: tuple[float, float] | None = None) -> None:
         self.playhead_s, self.is_playing = start_s, True

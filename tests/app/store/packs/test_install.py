@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.store.installed_packs import InstalledPack, installed_preset_folders, packs_folder, read_installed
+from app.store.installed_packs import (
+    InstalledPack,
+    installed_preset_folders,
+    packs_folder,
+    read_installed,
+    recording_beside,
+)
 from app.store.packs import install as install_module
 from app.store.packs.install import Plan, Question, install, plan_installation, remove, undo
 from app.store.packs.keys import (
@@ -98,6 +104,12 @@ def test_presets_never_hide_others() -> None:
     put(pack, agreed=frozenset({Question.RENAME}))
     assert load_preset("orc_growl") == mine
     assert load_preset("orc_growl-orcs") == replace(forge.contents().presets[0], id="orc_growl-orcs")
+    presets = packs_folder() / read_installed().packs[0].folder / "presets"
+    recording = recording_beside(presets / "orc_growl-orcs.json")
+    assert recording is not None, "a preview goes with its preset"
+    assert recording.read_bytes() == forge.flac()
+    assert recording_beside(presets / "orc_sigh.json") is None
+    assert recording_beside(user_preset_folder() / "orc_growl.json") is None
     other = build_pack(replace(forge.MANIFEST, id="elves"), PackContents(presets=(forge.preset("growl"),)), forge.KEY)
     assert plan_for(other).renamed == {"growl": "growl-elves"}, "the factory has a growl"
 
