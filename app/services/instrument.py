@@ -43,6 +43,7 @@ from app.services.events import (
     RenderFinished,
 )
 from app.services.link import SamplerDied, SamplerLink
+from app.services.loose_sounds import LooseSounds
 from app.services.measured import MeasuredCurves
 from app.services.parts import LiveLike, SoundLike
 from app.services.previews import Previews, PreviewWish
@@ -81,6 +82,7 @@ class Instrument:
         self._clock = clock
         self._folder = _temporary_folder(settings.folder)
         self._link = SamplerLink(replace(settings, folder=self._folder))
+        self._loose = LooseSounds(self._folder, sound_client)
         self._requests = RenderRequests()
         self._curves = MeasuredCurves()
         beside = self._folder / "cells" if settings.cache_folder is None else settings.cache_folder
@@ -169,6 +171,9 @@ class Instrument:
 
     def stop_preview(self) -> None:
         self._previews.stop()
+
+    def play_sound(self, sound: Float32Array) -> None:
+        self._told_trouble(lambda: self._loose.play(sound))
 
     def _is_idle(self) -> bool:
         """Whether nobody waits for a core: neither a render nor a live note."""

@@ -62,6 +62,10 @@ class InstrumentLike(Protocol):
         """End the preview that sounds."""
         ...
 
+    def play_sound(self, sound: Float32Array) -> None:
+        """Let mono samples [n] at 48 kHz be heard once, in place of the preview that sounds."""
+        ...
+
     def extract(self, audio_path: Path) -> None:
         """Turn a recording into a passage; `Extracted` or `ExtractFailed` follows."""
         ...
