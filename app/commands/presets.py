@@ -32,6 +32,9 @@ def command() -> None:
 @click.option("--packs", is_flag=True, help="The installed packs instead.")
 def list_command(packs: bool, as_json: bool) -> None:
     """List the installed presets: yours, the factory's, and those of packs."""
+    from app.store.packs.factory import install_factory_packs
+
+    install_factory_packs()  # as the first start of the window does
     if packs:
         _list_packs(as_json=as_json)
         return

@@ -27,11 +27,13 @@ def open_window(passage: Path | None = None, *, or_demo: bool = False, log_file:
         raise UserError(trouble, remedy=remedy)
 
     from app.commands.instrument import make_instrument
+    from app.store.packs.factory import install_factory_packs
     from app.store.settings import load_settings
     from ui.application import make_application, run_window
 
     marker = CrashMarker(log_folder())
     loaded = load_settings()
+    install_factory_packs()
     application = make_application()
     install_hooks(_tell_faults(application, log_file))
     _tell_when_shown(application, marker, loaded)
