@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +115,7 @@ class StreamingSampler:
         on_processor = packed and self._device.type == "cpu"
         self._network: Network = (packed_denoiser(denoiser) if on_processor else None) or denoiser
         self._adapted: AdaptedDenoiser | None = None
+        self.network_at: Callable[[tuple[float, ...]], Network | None] = _none_at
         self._graphs = GraphedDraws(self._base_draw) if graphed and self._device.type == "cuda" else None
         self._voices = [_Voice(0, self.latent_dim, self.condition_dim) for _ in range(n_voices)]
 
@@ -127,7 +128,8 @@ class StreamingSampler:
         """Sing with other adapters from the next block on (synth.adapters.rack.AdapterRack.adapted); None: with none.
 
         What has been heard keeps the strengths of adapters that stay. Conditions without strengths, or with strengths
-        of 0 alone, are drawn by the base as before.
+        of 0 alone, are drawn by the base as before. `network_at` may know a network into which strengths that stand
+        still in a window have been worked: it then draws that window.
         """
         before, self._adapted = self._adapted, adapted
         ids = [adapter.id for adapter in before.adapters] if before is not None else []
@@ -197,18 +199,19 @@ class StreamingSampler:
         """
         if len({request.voice for request in requests}) < len(requests):
             raise ValueError("a voice can be asked for one block at a time")
-        groups: dict[tuple[int, int], list[int]] = defaultdict(list)
+        groups: dict[tuple[int, int, Network], list[int]] = defaultdict(list)
         for index, request in enumerate(requests):
-            groups[self._context_of(request.voice), self._checked(request)].append(index)
+            n_context, n_frames = self._context_of(request.voice), self._checked(request)
+            groups[n_context, n_frames, self._network_of(request, n_context)].append(index)
         blocks: list[Float32Array | None] = [None] * len(requests)
         is_first = True
         # Voices between their onset and a full context see less of themselves; the others share one shape.
-        for (n_context, _), members in groups.items():
+        for (n_context, _, network), members in groups.items():
             for chunk in _chunks(members, self._most):
                 if not is_first:
                     yield
                 is_first = False
-                yield from self._draw_alike(requests, chunk, n_context, n_steps, blocks)
+                yield from self._draw_alike(requests, chunk, n_context, n_steps, blocks, network)
         return blocks
 
     def warm(self, n_voices: int, n_frames: int, n_steps: int = 1) -> None:
@@ -240,17 +243,16 @@ class StreamingSampler:
         n_context: int,
         n_steps: int,
         blocks: list[Float32Array | None],
+        network: Network,
     ) -> Iterator[None]:
-        """Draw those requests, of equal shape, into their places in `blocks`."""
+        """Draw those requests, of equal shape and by one network, into their places in `blocks`."""
         asked = [requests[index] for index in chosen]
         windows = [self._window(request, n_context) for request in asked]
         voices = [self._voices[request.voice] for request in asked]
         was = [(voice, voice.n_drawn, voice.n_rewound) for voice in voices]
         windows += [windows[0]] * (-len(windows) % self._pad)
         before, condition, start = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*windows))
-        network, told = self._network, condition[..., :CONDITION_DIM]
-        if self._adapted is not None and any(window[1][:, CONDITION_DIM:].any() for window in windows):
-            network, told = self._adapted, condition
+        told = condition if network is self._adapted else condition[..., :CONDITION_DIM]
         drawn = start
         for drawn in self._jumps(network, before, told, start, n_steps):
             if drawn is None:
@@ -278,6 +280,18 @@ class StreamingSampler:
             raise ValueError(f"{n_steps} jumps give no latents")
         return drawn
 
+    def _network_of(self, request: BlockRequest, n_context: int) -> Network:
+        """Who draws a window: the base without strengths; a network of theirs where they stand still; the adapted."""
+        if self._adapted is None:
+            return self._network
+        voice = self._voices[request.voice]
+        heard = voice.condition[len(voice.condition) - n_context :, CONDITION_DIM:]
+        strengths = np.concatenate([heard, self._told(request.condition)[:, CONDITION_DIM:]])
+        if not strengths.any():
+            return self._network
+        stands_still = bool((strengths == strengths[0]).all())
+        return (self.network_at(tuple(map(float, strengths[0]))) if stands_still else None) or self._adapted
+
     def _told(self, condition: Float32Array) -> Float32Array:
         """A condition with strengths: 0 where none were given."""
         missing = self.condition_dim - condition.shape[1]
@@ -295,6 +309,12 @@ class StreamingSampler:
             start = start * request.temperature[:, None]
         condition = np.concatenate([voice.condition[heard:], self._told(request.condition)])
         return before.astype(np.float32), condition.astype(np.float32), start.astype(np.float32)
+
+
+def _none_at(strengths: tuple[float, ...]) -> Network | None:
+    """Where nobody works strengths into networks."""
+    del strengths
+    return None
 
 
 def _chunks(members: Sequence[int], most: int) -> Iterator[Sequence[int]]:

@@ -14,11 +14,13 @@ from typing import Final
 import numpy as np
 
 from app.live.stage import meter as fields
+from app.live.stage.adapters import LiveAdapters
 from app.live.stage.conditions import Conditions, rising
 from app.live.stage.lanes import LOUDNESS, PITCH, PRESENCE
 from app.live.stage.memory import HEAD_FRAMES, N_GROUPS, N_SLOTS, StageMemory
 from app.live.stage.meter import Meter
 from app.state.preset import DEFAULT_VELOCITY
+from synth.diffusion.conditioning import CONDITION_DIM
 from synth.engine import Engine, noise_temperature
 from synth.spec.controls import Float32Array
 from synth.spec.lanes import LANE_IDS, lane
@@ -67,12 +69,13 @@ class OnsetsAhead:
         sampler: StreamingSampler,
         conditions: Conditions,
         cache: OnsetCache,
+        adapters: LiveAdapters,
         *,
         n_steps: int,
         n_variations: int,
     ) -> None:
         self._memory, self._meter, self._sampler, self._conditions = memory, meter, sampler, conditions
-        self._weights_hash, self._cache = engine.weights_hash, cache
+        self._weights_hash, self._cache, self._adapters = engine.weights_hash, cache, adapters
         self._n_steps, self._n_variations = n_steps, n_variations
         self._frames = StreamingFrames(engine.codec, 1, are_pulses_causal=True)
         memory.onset_version[:] = 0  # a sampler before this one took with it what is needed to go on
@@ -84,7 +87,7 @@ class OnsetsAhead:
         self._wanted: list[Key] = []
         self._kept_keys: frozenset[Key] = frozenset()
         self._making: Iterator[object] | None = None
-        self._seen: tuple[bytes, bytes, int] | None = None
+        self._seen: tuple[bytes, bytes, int, int] | None = None
         self.middle_note = _MIDDLE_NOTE  # where the player's hands are
         self._recipes: dict[Key, OnsetRecipe] = {}
 
@@ -118,18 +121,23 @@ class OnsetsAhead:
                 self._tell()
                 yield
 
+    def call_off(self) -> None:
+        """Leave what is being made: it will be made another time."""
+        self._making = None
+
     # ---- what is wanted
 
     def _look_at_wishes(self) -> None:
         memory = self._memory
-        seen = (memory.group_version.tobytes(), memory.group_rank.tobytes(), round(self.middle_note / 12.0))
+        middle, loaded = round(self.middle_note / 12.0), self._adapters.version
+        seen = (memory.group_version.tobytes(), memory.group_rank.tobytes(), middle, loaded)
         if seen == self._seen:
             return
         self._seen = seen
         wanted = [
             (rank, layer, abs(region - self.middle_note), (group, version, region, velocity, variation))
             for group in range(N_GROUPS)
-            if (version := int(memory.group_version[group]))
+            if (version := int(memory.group_version[group])) and self._adapters.is_complete(memory.group_lanes[group])
             for rank in (int(memory.group_rank[group]),)
             for layer, velocity in enumerate(_LAYER_ORDER)
             for region in _regions()
@@ -163,7 +171,8 @@ class OnsetsAhead:
         recipe = OnsetRecipe(
             weights_hash=self._weights_hash,
             n_steps=self._n_steps,
-            lanes={lane_id: float(value) for lane_id, value in zip(LANE_IDS, lanes, strict=True)},
+            lanes={lane_id: float(lanes[index]) for index, lane_id in enumerate(LANE_IDS)}
+            | self._adapters.named(lanes),
             technique={},  # its weights are among the lanes
             timbre=tuple(map(float, timbre)) if np.isfinite(timbre).all() else None,
             pitch_drift=float(memory.group_drift[group]),
@@ -200,7 +209,7 @@ class OnsetsAhead:
         drawn: dict[Key, Onset | None] = {}
         for key, request, latents in zip(keys, requests, blocks, strict=True):
             if latents is not None:
-                made = drawn[key] = Onset(latents, request.condition)
+                made = drawn[key] = Onset(latents, request.condition[:, :CONDITION_DIM])
                 self._cache.put(recipes[key], made)
         return drawn
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from app.live.stage.adapters import LiveAdapters
 from app.live.stage.lanes import PRESENCE
 from synth.diffusion.conditioning import TimbreScale, condition_array, typical_timbre
 from synth.spec.audio import FRAME_RATE_HZ
@@ -25,14 +26,23 @@ def rising(attack_s: float, n_frames: int) -> Float32Array:
 class Conditions:
     """Makes conditions by the weights' scales."""
 
-    def __init__(self, scale: TimbreScale, typical: Mapping[str, Float32Array]) -> None:
-        self._scale, self._typical = scale, typical
+    def __init__(
+        self, scale: TimbreScale, typical: Mapping[str, Float32Array], adapters: LiveAdapters | None = None
+    ) -> None:
+        self._scale, self._typical, self._adapters = scale, typical, adapters
+
+    def with_strengths(self, condition: Float32Array, lanes: Float32Array) -> Float32Array:
+        """`condition` [n_frames, CONDITION_DIM] with the adapters' strengths in `lanes` [N_ROW] behind."""
+        return condition if self._adapters is None else self._adapters.told(condition, lanes)
 
     def held(self, lanes: Float32Array, timbre: Float32Array, presence: Float32Array) -> Float32Array:
-        """`lanes` [n_lanes], with `presence` [n_frames] -> [n_frames, CONDITION_DIM]; timbre NaN: the technique's."""
+        """`lanes` [N_ROW], with `presence` [n_frames] -> [n_frames, CONDITION_DIM and strengths].
+
+        timbre   NaN: the technique's
+        """
         rows = np.repeat(lanes[:, None], len(presence), axis=1)
         rows[PRESENCE] = presence
-        return self._told(rows, timbre)
+        return self.with_strengths(self._told(rows, timbre), lanes)
 
     def onset(self, lanes: Float32Array, timbre: Float32Array, attack_s: float, n_frames: int) -> Float32Array:
         """The same, with presence rising from 0 as a note begins."""

@@ -7,7 +7,8 @@ its own by less than one hears in the first moments; the sampler goes on from it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -29,10 +30,11 @@ _NOT_COMPARED: Final = (PITCH, LOUDNESS, PRESENCE)
 class Singer:
     """A preset with what is read of it at every note.
 
-    resting   [n_lanes] see app.live.stage.lanes.resting_lanes
+    resting   [N_ROW] see app.live.stage.lanes.resting_lanes
     timbre    [TIMBRE_DIM]; NaN: the technique's own
     gain      of the finished voice, linear
-    course    [n_lanes, n_frames] from a note's onset on, see app.live.stage.lanes.lane_course; None: always resting
+    course    [N_ROW, n_frames] from a note's onset on, see app.live.stage.lanes.lane_course; None: always resting
+    strengths adapter lane -> strength without hands; resting and course have them in their columns
     """
 
     preset: Preset
@@ -40,6 +42,12 @@ class Singer:
     timbre: Float32Array
     gain: float = 1.0
     course: Float32Array | None = None
+    strengths: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def adapters(self) -> list[str]:
+        """The adapters it sings with, the strongest use of each counting."""
+        return list(dict.fromkeys(lane_id.split(".")[1] for lane_id, value in self.strengths.items() if value > 0.0))
 
 
 def timbre_row(preset: Preset) -> Float32Array:

@@ -34,10 +34,12 @@ from app.live.stage.messages import (
     Tell,
     ToPerformer,
     UseBank,
+    UseMap,
     UsePreset,
     UseProfile,
 )
 from app.live.stage.meter import Meter
+from app.live.voice_in.host import VoiceIn
 from app.midi.ring import MidiRing
 from app.state.controller_profile import ControllerProfile
 from app.state.preset import Preset
@@ -83,12 +85,14 @@ class LiveEngine:
         """sound_name   of the SharedState whose stream is written"""
         self.meter = Meter.create()
         self.midi = MidiRing.create()
+        self.voice_in = VoiceIn(self.play)
         self._sound_name, self._options = sound_name, options
         self._heard: queue.SimpleQueue[FromStage] = queue.SimpleQueue()
         self._said: queue.SimpleQueue[ToPerformer | None] = queue.SimpleQueue()
         self._bank = UseBank(())
         self._extra: list[UsePreset] = []
         self._profile: UseProfile | None = None
+        self._maps: dict[str, UseMap] = {}
         self._is_telling = False
         self._locked = LockVariation(options.locked_variation)
         self._starts = {"performer": 0, "sampler": 0}
@@ -113,6 +117,7 @@ class LiveEngine:
         if self._is_closing.is_set():
             return
         self._is_closing.set()
+        self.voice_in.close()
         self._said.put(Finish())
         self._said.put(None)
         if self._watcher.ident is not None:
@@ -149,6 +154,8 @@ class LiveEngine:
                     self._extra.append(message)
                 case UseProfile():
                     self._profile = message
+                case UseMap(profile):
+                    self._maps[profile.name] = message
                 case Tell():
                     self._is_telling = message.is_wanted
                 case LockVariation():
@@ -210,6 +217,7 @@ class LiveEngine:
             n_variations=options.n_variations,
             locked_variation=options.locked_variation,
             seed=options.seed,
+            voice_in=self.voice_in.ring.name,
         )
 
     def _begin(
@@ -279,6 +287,7 @@ class LiveEngine:
         with self._order:
             self.is_performing = True
             greetings: list[ToPerformer] = [*([self._profile] if self._profile is not None else [])]
+            greetings += self._maps.values()
             greetings += [self._bank] if self._bank.presets else []
             greetings += [*self._extra, Tell(self._is_telling), self._locked]
             for greeting in greetings:

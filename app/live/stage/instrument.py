@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,14 +11,18 @@ from app.live.performance.commands import (
     Command,
     Kill,
     LoadPreset,
+    OffsetLane,
     Release,
+    SetLane,
     Silence,
     StartVoice,
 )
 from app.live.performance.gestures import Gesture
+from app.live.performance.manner import profile_in_force
 from app.live.performance.performance import Performance
 from app.live.performance.performed import PerformedControls
 from app.live.stage import meter as fields
+from app.live.stage.adapter_columns import AdapterColumns, adapters_of
 from app.live.stage.groups import OnsetGroups, Singer, timbre_row
 from app.live.stage.lanes import lane_course, resting_lanes
 from app.live.stage.memory import StageMemory
@@ -51,10 +54,14 @@ class StageInstrument:
         self._meter, self._tell, self._seed = meter, tell, settings.seed
         self._performed = PerformedControls(MAX_BLOCK)
         self._groups = OnsetGroups(memory, settings.n_variations, settings.locked_variation)
-        self._voices = Voices(memory, meter, self._performed, self._groups)
-        self._singers = [_singer(NEUTRAL_PRESET)]
+        self._columns = AdapterColumns(memory)
+        self._columns_seen = self._columns.version
+        self._voices = Voices(memory, meter, self._performed, self._groups, self._columns)
+        self._singers = [self._singer(NEUTRAL_PRESET)]
         self._chosen = 0
+        self._pending: Singer | None = None  # chosen, but its adapters are still being loaded
         self._profile = default_profile("any controller")
+        self._maps: dict[str, ControllerProfile] = {}
         self._performance = self._new_performance()
         self._n_lost = 0  # by performances before this one
         self._epoch = 0
@@ -76,24 +83,28 @@ class StageInstrument:
 
     def use_bank(self, presets: list[Preset], chosen: int, t_s: float) -> None:
         """Program changes choose from these; the next notes sing presets[chosen]."""
-        self._singers = [_singer(preset) for preset in presets] or [_singer(NEUTRAL_PRESET)]
-        self._begin_anew(min(max(chosen, 0), len(self._singers) - 1), t_s)
+        singers = [self._singer(preset) for preset in presets] or [self._singer(NEUTRAL_PRESET)]
+        chosen = min(max(chosen, 0), len(singers) - 1)
+        near = sorted(range(len(singers)), key=lambda index: abs(index - chosen))
+        self._singers = singers
+        self._columns.want(dict.fromkeys(name for index in near for name in singers[index].adapters))
+        self._begin_anew(chosen, t_s)
 
     def use_preset(self, preset: Preset, t_s: float) -> None:
         """Sing the next notes with this one, whether it was in the bank or not."""
-        ids = [singer.preset.id for singer in self._singers]
-        if preset.id in ids:
-            index = ids.index(preset.id)
-            self._singers[index] = _singer(preset)
-        else:
-            index = len(self._singers)
-            self._singers.append(_singer(preset))
-        self._choose(index, t_s)
+        self._choose(self._singer(preset), t_s)
 
     def use_profile(self, profile: ControllerProfile, t_s: float) -> None:
         """Another controller: what the old one held is let go."""
         self._profile = profile
+        self._columns.want(adapters_of(binding.lane for binding in profile.bindings), self._singing.adapters)
         self._begin_anew(self._chosen, t_s)
+
+    def use_map(self, profile: ControllerProfile, t_s: float) -> None:
+        """Lay this profile over the controller's own while a preset that names it is the current one."""
+        self._maps[profile.name] = profile
+        if self._singing.preset.midi_map == profile.name:
+            self._do(self._performance.set_preset(self._singing.preset, t_s, self._in_force()), 0)
 
     def lock_variation(self, index: int | None) -> None:
         """Let repeated notes begin with this variation; None: go round."""
@@ -127,8 +138,10 @@ class StageInstrument:
 
     def follow(self, t_s: float) -> None:
         """Between blocks: where lanes are, where hands rest, whether the sampler is another one."""
+        self._settle(t_s)
+        self._refresh()
         self._voices.follow(t_s)
-        singer = self._singers[self._chosen]
+        singer = self._singing
         self._voices.standing(singer, t_s, self._standing)
         self._groups.follow_hands(singer, self._standing, t_s)
         epoch = int(self._meter.ints[fields.SAMPLER_EPOCH])
@@ -144,7 +157,10 @@ class StageInstrument:
             self._performed.apply(command)
             match command:
                 case StartVoice():
+                    self._want_lanes(*command.lanes, *command.offsets)
                     self._start(command, place)
+                case SetLane(lane=lane_id) | OffsetLane(lane=lane_id):
+                    self._want_lanes(lane_id)
                 case Release(t_s=t_s, voice=number):
                     self._voices.release(number, t_s, place)
                 case Kill(voice=number, fade_s=fade_s):
@@ -170,7 +186,7 @@ class StageInstrument:
             self._voices.end(weakest.number, place)
             self._do(self._performance.finished(weakest.number, command.t_s), place)
         self._seed = (self._seed + _SEED_STEP) & _SEED_MASK
-        voice = self._voices.start(command, self._singers[self._chosen], self._seed, place, command.t_s)
+        voice = self._voices.start(command, self._singing, self._seed, place, command.t_s)
         if voice is None:
             self._do(self._performance.finished(command.voice, command.t_s), place)
             self._performed.forget(command.voice)
@@ -187,40 +203,101 @@ class StageInstrument:
                 )
             )
             return
-        self._choose(ids.index(command.preset_id), command.t_s)
+        self._choose(self._singers[ids.index(command.preset_id)], command.t_s)
 
-    def _choose(self, index: int, t_s: float) -> None:
+    def _choose(self, singer: Singer, t_s: float) -> None:
+        """Sing the next notes with this singer as soon as its adapters are there."""
+        self._columns.want(singer.adapters, self._singing.adapters)
+        self._pending = singer
+        self._settle(t_s)
+
+    def _settle(self, t_s: float) -> None:
+        """Take up the singer that was chosen, once its adapters are there; without them the one before stays."""
+        singer = self._pending
+        if singer is None:
+            return
+        if any(self._columns.has_failed(adapter_id) for adapter_id in singer.adapters):
+            self._pending = None
+            stays = self._singing.preset.name
+            self._tell(
+                StageNotice(
+                    f"'{singer.preset.name}' cannot be sung without its adapters: '{stays}' stays.",
+                    "Install what it came with, and choose it again.",
+                )
+            )
+        elif all(self._columns.is_loaded(adapter_id) for adapter_id in singer.adapters):
+            self._pending = None
+            ids = [other.preset.id for other in self._singers]
+            index = ids.index(singer.preset.id) if singer.preset.id in ids else len(ids)
+            self._singers[index : index + 1] = [singer]
+            self._take_up(index, t_s)
+
+    def _take_up(self, index: int, t_s: float) -> None:
         """Sing the next notes with this singer; those that sound keep theirs."""
         self._chosen = index
         self._meter.ints[fields.PRESET] = index
-        preset = self._singers[index].preset
+        self._refresh()
         self._groups.want(self._singers, index)
-        self._do(self._performance.set_preset(preset, t_s), 0)
+        preset = self._singing.preset
+        self._do(self._performance.set_preset(preset, t_s, self._in_force()), 0)
         self._tell(PresetChosen(preset.id))
 
     def _begin_anew(self, chosen: int, t_s: float) -> None:
         """Another bank or another controller: a performance of its own. What sounds is let go."""
         self._voices.abandon(t_s)
-        self._chosen = chosen
+        self._chosen, self._pending = chosen, None
         self._n_lost += self._performance.n_lost
         self._performance = self._new_performance()
-        self._choose(chosen, t_s)
+        self._take_up(chosen, t_s)
 
     def _new_performance(self) -> Performance:
         ids = [singer.preset.id for singer in self._singers]
-        preset = self._singers[self._chosen].preset
-        profile = self._profile if preset.playing is None else replace(self._profile, playing=preset.playing)
-        return Performance(profile, preset, preset_ids=ids)
+        return Performance(self._in_force(), self._singing.preset, preset_ids=ids)
+
+    @property
+    def _singing(self) -> Singer:
+        """Who sings the next note."""
+        return self._singers[self._chosen]
+
+    def _in_force(self) -> ControllerProfile:
+        """How the controller is played with the current preset."""
+        preset = self._singing.preset
+        return profile_in_force(self._profile, preset, self._maps.get(preset.midi_map or ""))
+
+    # ---- adapters
+
+    def _singer(self, preset: Preset) -> Singer:
+        gain, strengths = 10.0 ** (preset.level_db / 20.0), preset.adapter_strengths()
+        singer = Singer(preset, resting_lanes(preset), timbre_row(preset), gain, lane_course(preset), strengths)
+        self._put_strengths(singer)
+        return singer
+
+    def _put_strengths(self, singer: Singer) -> None:
+        self._columns.fill(singer.strengths, singer.resting)
+        if singer.course is not None:
+            self._columns.fill(singer.strengths, singer.course)
+
+    def _refresh(self) -> None:
+        """Columns have changed hands: the strengths of all singers go with them."""
+        if self._columns.version == self._columns_seen:
+            return
+        self._columns_seen = self._columns.version
+        singers = [*self._singers, *(voice.singer for voice in self._voices.sounding)]
+        singers += [] if self._pending is None else [self._pending]
+        for singer in singers:
+            self._put_strengths(singer)
+        self._groups.want(self._singers, self._chosen)
+
+    def _want_lanes(self, *lane_ids: str) -> None:
+        """Hands move adapters that may not have been loaded."""
+        for adapter_id in adapters_of(lane_ids):
+            if not self._columns.has_place(adapter_id):
+                self._columns.want([adapter_id], self._singing.adapters)
 
     def _tell_played(self) -> None:
         told, self._told = self._told, []
         seeds, self._seeds = self._seeds, []
-        preset_id = self._singers[self._chosen].preset.id
+        preset_id = self._singing.preset.id
         for first in range(0, len(told), _TOLD_AT_ONCE):
             self._tell(Played(tuple(told[first : first + _TOLD_AT_ONCE]), tuple(seeds), preset_id))
             seeds = []
-
-
-def _singer(preset: Preset) -> Singer:
-    gain = 10.0 ** (preset.level_db / 20.0)
-    return Singer(preset, resting_lanes(preset), timbre_row(preset), gain, lane_course(preset))

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.state.preset_parts import REGIONS
 from synth.diffusion.conditioning import TIMBRE_DIM
 from synth.spec.lanes import LANE_IDS
 from synth.streaming.frames import CAUSAL_FFT
@@ -25,6 +26,9 @@ IntArray = NDArray[np.int64]
 N_SLOTS: Final = 24  # sixteen notes and eight that fade
 HEAD_FRAMES: Final = 8  # of an onset made ahead: what the sampler has time to take over in
 N_GROUPS: Final = 32  # sets of lanes that onsets are made ahead for
+N_ADAPTERS: Final = 8  # loaded at one time
+N_LANES: Final = len(LANE_IDS)
+N_ROW: Final = N_LANES + len(REGIONS) * N_ADAPTERS  # lanes, then the regions' strengths of each adapter
 MISS: Final = -1
 
 
@@ -39,7 +43,6 @@ def onsets_within(cache_bytes: int) -> int:
 
 
 def _layout(n_onsets: int) -> Layout:
-    lanes = len(LANE_IDS)
     return {
         # Voices: performer, but for `served`
         "serial": ((N_SLOTS,), np.int64),
@@ -50,11 +53,11 @@ def _layout(n_onsets: int) -> Layout:
         "moved": ((N_SLOTS,), np.int64),
         "attack_s": ((N_SLOTS,), np.float64),
         "fall_per_frame": ((N_SLOTS,), np.float64),
-        "lanes": ((N_SLOTS, lanes), np.float32),
+        "lanes": ((N_SLOTS, N_ROW), np.float32),
         "timbre": ((N_SLOTS, TIMBRE_DIM), np.float32),
         # What onsets are made ahead for: performer
         "group_version": ((N_GROUPS,), np.int64),
-        "group_lanes": ((N_GROUPS, lanes), np.float32),
+        "group_lanes": ((N_GROUPS, N_ROW), np.float32),
         "group_timbre": ((N_GROUPS, TIMBRE_DIM), np.float32),
         "group_attack_s": ((N_GROUPS,), np.float64),
         "group_drift": ((N_GROUPS,), np.float64),
@@ -66,6 +69,11 @@ def _layout(n_onsets: int) -> Layout:
         "onset_region": ((n_onsets,), np.float64),
         "onset_layer": ((n_onsets,), np.int64),
         "onset_variation": ((n_onsets,), np.int64),
+        # Adapters: performer, then sampler
+        "adapter_id": ((N_ADAPTERS,), np.int64),
+        "adapter_asked": ((N_ADAPTERS,), np.int64),
+        "adapter_loaded": ((N_ADAPTERS,), np.int64),
+        "adapter_failed": ((N_ADAPTERS,), np.int64),
     }
 
 
@@ -77,10 +85,13 @@ class StageMemory:
     position          [N_SLOTS] samples of the voice that are in the stream
     moved             [N_SLOTS] grows when a lane has moved further than is worth waiting for
     fall_per_frame    [N_SLOTS] how fast presence falls, once a note has been let go
-    lanes             [N_SLOTS, n_lanes] in the order of LANE_IDS, in their units
+    lanes             [N_SLOTS, N_ROW] in the order of LANE_IDS, in their units, then the adapters' strengths
     timbre            [N_SLOTS, TIMBRE_DIM]; NaN = the technique's
     group_*           sets of lanes that onsets are wanted for; version 0 = none, rank 0 comes first
     onset_*           what the onset's frames in `heads` are of; version 0 = nothing
+    adapter_id        [N_ADAPTERS] the first 64 bits of the file's SHA-256, by which it is called; 0 = none
+    adapter_asked     [N_ADAPTERS] grows with every wish to have it, and is stored last; the sampler stores the wish it
+                      has fulfilled in adapter_loaded, one that it cannot fulfil in adapter_failed
     frames, heads     of the voices, and of the onsets
     """
 
@@ -112,6 +123,10 @@ class StageMemory:
         self.onset_region: NDArray[np.float64] = arrays["onset_region"]
         self.onset_layer: IntArray = arrays["onset_layer"]
         self.onset_variation: IntArray = arrays["onset_variation"]
+        self.adapter_id: IntArray = arrays["adapter_id"]
+        self.adapter_asked: IntArray = arrays["adapter_asked"]
+        self.adapter_loaded: IntArray = arrays["adapter_loaded"]
+        self.adapter_failed: IntArray = arrays["adapter_failed"]
         offset = layout_bytes(layout)
         self.frames_offset = offset
         self.frames = FrameRings(N_SLOTS, CAUSAL_FFT, buffer=memory.buf, offset=offset)

@@ -22,6 +22,7 @@ class StageSettings:
     device                       "auto", "cpu" or "cuda"
     n_steps                      jumps a block of latents is drawn in while the machine keeps up
     polyphony                    the most voices at once; None: as the profile says
+    voice_in                     name of the GestureRing of a voice that is listened to; "": there is none
     """
 
     meter: str
@@ -36,6 +37,7 @@ class StageSettings:
     n_variations: int = 2
     locked_variation: int | None = None
     seed: int = 0
+    voice_in: str = ""
 
 
 # ---- to the performer
@@ -58,6 +60,13 @@ class UsePreset:
 
 @dataclass(frozen=True, slots=True)
 class UseProfile:
+    profile: ControllerProfile
+
+
+@dataclass(frozen=True, slots=True)
+class UseMap:
+    """A profile that presets may name as their midi_map; it takes the place of one of the same name."""
+
     profile: ControllerProfile
 
 
@@ -92,7 +101,9 @@ class Finish:
     """End."""
 
 
-ToPerformer = UseBank | UsePreset | UseProfile | ControllerGone | Learn | Tell | LockVariation | Finish | Gesture
+ToPerformer = (
+    UseBank | UsePreset | UseProfile | UseMap | ControllerGone | Learn | Tell | LockVariation | Finish | Gesture
+)
 
 
 # ---- to the host

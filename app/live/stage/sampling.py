@@ -17,7 +17,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from multiprocessing import connection as mp_connection
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -26,16 +26,18 @@ from typing import Final
 import numpy as np
 
 from app.live.stage import meter as fields
+from app.live.stage.adapters import LiveAdapters
 from app.live.stage.ahead import AT_ONCE, OnsetsAhead
 from app.live.stage.conditions import Conditions, rising
 from app.live.stage.lanes import PITCH, PRESENCE
 from app.live.stage.memory import MISS, N_SLOTS, StageMemory, onsets_within
-from app.live.stage.messages import SamplerFailed, SamplerReady, StageSettings
+from app.live.stage.messages import SamplerFailed, SamplerReady, StageNotice, StageSettings
 from app.live.stage.meter import UNLIMITED_VOICES, Meter
 from app.live.stage.pipes import news_of
 from app.live.stage.pressure import Pressure
 from app.render.cache import CellCache
 from app.report import fault_of, set_up_logging
+from app.store.adapters import adapter_folders
 from synth.engine import Engine, noise_temperature
 from synth.errors import UserError
 from synth.spec.audio import HOP_SAMPLES, SAMPLE_RATE_HZ
@@ -78,11 +80,12 @@ def sample_live(connection: Connection, settings: StageSettings) -> None:
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
     try:
-        engine = Engine.load(settings.weights_folder, settings.device, n_threads=1)
-        sampler = LiveSampler(settings, engine, _attached(settings))
-    except (UserError, TypeError) as fault:
-        remedy = fault.remedy if isinstance(fault, UserError) else "Choose another voice."
-        connection.send(SamplerFailed(str(fault), remedy))
+        engine = Engine.load(settings.weights_folder, settings.device, n_threads=1, adapter_folders=adapter_folders)
+        sampler = LiveSampler(
+            settings, engine, _attached(settings), lambda message, remedy: connection.send(StageNotice(message, remedy))
+        )
+    except UserError as fault:
+        connection.send(SamplerFailed(fault.message, fault.remedy))
         return
     connection.send(SamplerReady(engine.weights_hash, engine.device_name))
     gc.collect()
@@ -116,8 +119,14 @@ def _attached(settings: StageSettings) -> StageMemory:
 class LiveSampler:
     """The process's work. step() wants calling all the time."""
 
-    def __init__(self, settings: StageSettings, engine: Engine, memory: StageMemory) -> None:
-        """Raises TypeError for a denoiser that cannot go on from what has been heard."""
+    def __init__(
+        self,
+        settings: StageSettings,
+        engine: Engine,
+        memory: StageMemory,
+        tell: Callable[[str, str], None] = lambda _message, _remedy: None,
+    ) -> None:
+        """tell   is told (message, remedy) of adapters that cannot be had"""
         self._memory, self._meter = memory, Meter.attach(settings.meter)
         mean, std = engine.latent_scale
         on_processor = next(engine.denoiser.parameters()).device.type == "cpu"
@@ -128,12 +137,13 @@ class LiveSampler:
         self._frames = StreamingFrames(
             engine.codec, N_SLOTS, are_pulses_causal=True, buffer=memory.buffer, offset=memory.frames_offset
         )
-        self._conditions = Conditions(engine.timbre_scale, engine.typical_timbres)
+        self._adapters = LiveAdapters(memory, engine.adapters, engine.denoiser, tell)
+        self._conditions = Conditions(engine.timbre_scale, engine.typical_timbres, self._adapters)
         self._pressure = Pressure(settings.n_steps)
         spill = None if settings.spill_folder is None else CellCache(settings.spill_folder, disk_bytes=_SPILL_BYTES)
         self._ahead = OnsetsAhead(
             memory, self._meter, engine, self._sampler, self._conditions, OnsetCache(spill=spill),
-            n_steps=settings.n_steps, n_variations=settings.n_variations,
+            self._adapters, n_steps=settings.n_steps, n_variations=settings.n_variations,
         )  # fmt: skip
         self._stale = memory.serial.copy()  # voices of the sampler before this one
         memory.served[:] = 0
@@ -153,6 +163,10 @@ class LiveSampler:
         """Do the most urgent piece of work -> whether there was anything to do."""
         memory, now_s = self._memory, time.monotonic()
         self._meter.ints[fields.SAMPLER_BEAT] += 1
+        if self._adapters.look():
+            self._drawing = None  # voices that run low begin theirs anew
+            self._ahead.call_off()
+            self._adapters.swap(self._sampler)
         waiting = self._take_voices()
         if waiting:
             self._sing_first(waiting)
@@ -223,7 +237,8 @@ class LiveSampler:
         if memory.entry[slot] != MISS:
             made = self._ahead.find(int(memory.entry[slot]), int(memory.entry_version[slot]))
         if made is not None:
-            self._sampler.adopt(slot, made.seed, made.onset.latents, made.onset.condition)
+            condition = self._conditions.with_strengths(made.onset.condition, memory.lanes[slot])
+            self._sampler.adopt(slot, made.seed, made.onset.latents, condition)
             frames.go_on(slot, made.continuation)
             self._states[slot].append(made.continuation)
             return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +29,14 @@ BANK = (
 class StageRig:
     """`play` lets blocks pass; between blocks the sampler does all it wants to, at most `steps` things."""
 
-    def __init__(self, engine: Engine, *, n_onsets: int = 12, bank: Sequence[Preset] = BANK) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        n_onsets: int = 12,
+        bank: Sequence[Preset] = BANK,
+        tell: Callable[[str], None] = lambda _message: None,
+    ) -> None:
         self.meter = Meter.create()
         self.settings = StageSettings(
             self.meter.name, f"stridor-test-{secrets.token_hex(4)}", "", "", n_onsets * onset_bytes(),
@@ -40,8 +47,9 @@ class StageRig:
         self.instrument = StageInstrument(self.memory, self.meter, self.settings, self.said.append)
         self.now_s = 100.0
         self.engine = engine
+        self._said = lambda message, _remedy: tell(message)
         self.instrument.use_bank(list(bank), 0, self.now_s)
-        self.sampler: LiveSampler | None = LiveSampler(self.settings, engine, self.memory)
+        self.sampler: LiveSampler | None = LiveSampler(self.settings, engine, self.memory, self._said)
 
     def close(self) -> None:
         self.sampler = None
@@ -56,7 +64,7 @@ class StageRig:
 
     def replace_sampler(self) -> None:
         """A new one, that knows nothing."""
-        self.sampler = LiveSampler(self.settings, self.engine, self.memory)
+        self.sampler = LiveSampler(self.settings, self.engine, self.memory, self._said)
 
     def feed(self, event: StreamMessage | Gesture, place: int = 0) -> None:
         """An event `place` samples into the next block."""
