@@ -26,6 +26,7 @@ _MOVE_EVERY_MS = 8  # what a 125 Hz mouse sends
 _STROKE_S = 1.5
 _READY_PATIENCE_S = 180.0
 _SETTLE_S = 1.0
+_FOLDERS = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME")
 _DRAWN_LANES = ("loudness", "breathiness", "roughness")
 
 
@@ -43,7 +44,7 @@ class EditorReport:
 
 def bench_editor(seconds: float, passage_s: float) -> EditorReport:
     """Open the window on a passage of `passage_s`, draw for `seconds`, close it. Raises UserError."""
-    with _display(), tempfile.TemporaryDirectory(prefix="stridor-bench-") as folder, _cold_cache(folder):
+    with any_display(), tempfile.TemporaryDirectory(prefix="stridor-bench-") as folder, own_folders(folder):
         from PySide6.QtGui import QGuiApplication
 
         from app.commands.instrument import make_instrument
@@ -60,7 +61,7 @@ def bench_editor(seconds: float, passage_s: float) -> EditorReport:
         try:
             window.show()
             window.session.start()
-            _wait_until_ready(application, window)
+            wait_until_ready(application, window)
             return draw_strokes(window, seconds, passage_s, QGuiApplication.platformName())
         finally:
             window.session.stop()
@@ -69,13 +70,13 @@ def bench_editor(seconds: float, passage_s: float) -> EditorReport:
             application.processEvents()
 
 
-def _wait_until_ready(application: QApplication, window: MainWindow) -> None:
+def wait_until_ready(application: QApplication, window: MainWindow, *, patience_s: float = _READY_PATIENCE_S) -> None:
     """Until the model is loaded and the first render has been going on for a moment."""
     ready: list[object] = []
     failed: list[str] = []
     window.session.engine_ready.connect(ready.append)
     window.session.engine_failed.connect(failed.append)
-    until_s = time.monotonic() + _READY_PATIENCE_S
+    until_s = time.monotonic() + patience_s
     while not ready and time.monotonic() < until_s:
         application.processEvents()
         time.sleep(0.01)
@@ -123,20 +124,21 @@ def draw_strokes(window: MainWindow, seconds: float, passage_s: float, platform:
 
 
 @contextmanager
-def _cold_cache(folder: str) -> Iterator[None]:
-    """A cache folder of our own: with cells of an earlier run in it nothing would be rendered behind the window."""
-    before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = folder
+def own_folders(folder: str) -> Iterator[None]:
+    """Folders of its own: nothing of an earlier run is there to be used again, nothing of the user's changes."""
+    before = {name: os.environ.get(name) for name in _FOLDERS}
+    os.environ |= dict.fromkeys(_FOLDERS, folder)
     try:
         yield
     finally:
-        os.environ.pop("XDG_CACHE_HOME")
-        if before is not None:
-            os.environ["XDG_CACHE_HOME"] = before
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager
-def _display() -> Iterator[None]:
+def any_display() -> Iterator[None]:
     """The display there is, else a private Xvfb; before Qt is imported."""
     trouble = display_trouble()
     if not trouble:

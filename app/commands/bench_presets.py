@@ -1,4 +1,4 @@
-"""`stridor bench presets`: how soon the browser opens, and answers, with thousands of presets installed."""
+"""`stridor bench presets`: how soon the browser opens, answers, and lets a preset be heard."""
 
 from __future__ import annotations
 
@@ -25,15 +25,29 @@ _AUTHORS: Final = ("Ann Singer", "Bob Howler", "Cleo Whisper", "Dan Growler")
 _REPEATS: Final = 5
 
 
-@stridor_command("presets", example="stridor bench presets --presets 10000")
+@stridor_command("presets", example="stridor bench presets --presets 10000\nstridor bench presets --sound")
 @click.option("--presets", "n_presets", type=click.IntRange(10, 100_000), default=10_000, show_default=True)
 @click.option("--window", "opens_window", is_flag=True, help="Build and paint the browser too; needs a display.")
-def presets_command(n_presets: int, opens_window: bool, as_json: bool) -> None:
+@click.option("--sound", "listens", is_flag=True, help="Instead: how soon a preset that is clicked on is heard.")
+@click.option("--chosen", "n_chosen", type=click.IntRange(1, 48), default=24, show_default=True, help="With --sound.")
+@click.option("--live/--no-live", "plays_live", default=True, help="With --sound: with the live engine beside it.")
+def presets_command(
+    n_presets: int, opens_window: bool, listens: bool, n_chosen: int, plays_live: bool, as_json: bool
+) -> None:
     """Write so many presets to a temporary folder, index them, and search among them.
 
     The first reading reads every file; later ones only those that have changed. The best of five counts as processor
     time, the median as time on the clock.
+
+    With --sound, the window is opened (on a private Xvfb where there is no display), presets are clicked on, and the
+    time until each is heard is measured: with their previews made ahead, and without.
     """
+    if listens:
+        from app.commands.bench_presets_sound import bench_sound, sound_lines
+
+        heard = bench_sound(n_chosen, plays_live=plays_live, quiet=as_json)
+        show(heard, sound_lines(heard), as_json=as_json)
+        return
     from app.store.preset_index import Query, read_index
 
     with tempfile.TemporaryDirectory(prefix="stridor-bench-") as name:

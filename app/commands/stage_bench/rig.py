@@ -7,12 +7,13 @@ period its own Python was late for is counted: what it recorded then is no evide
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -29,16 +30,21 @@ MIDI_PORT: Final = f"JACK: {CLIENT}:keys"  # as app.midi.sources names it
 _OUTPUT: Final = "PortAudio:out_0"
 _PATIENCE_S: Final = 30.0
 _ATTEMPTS: Final = 3
+_LOOK_S: Final = 0.02
 
 Score = list[tuple[int, bytes]]  # (frame from the start of the recording, MIDI message), in order
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """What was recorded. `gap_frames`: where the recorder itself was late and lost a period or more."""
+    """What was recorded. `gap_frames`: where the recorder itself was late and lost a period or more.
+
+    start_frame    of JACK's clock, at the first sample
+    """
 
     audio: Float32Array
     gap_frames: tuple[int, ...]
+    start_frame: int = 0
 
     @property
     def gaps(self) -> int:
@@ -105,7 +111,12 @@ class JackServer:
 
 
 class Recorder:
-    """The client process. Methods wait for it."""
+    """The client process. Methods wait for it.
+
+    meanwhile   called again and again while they do
+    """
+
+    meanwhile: Callable[[], None] | None = None
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
@@ -124,10 +135,10 @@ class Recorder:
     def play(self, score: Score, seconds: float) -> Take:
         """Play `score` from now on and record for `seconds`."""
         self._connection.send((score, seconds))
-        path, gap_frames = self._expect(seconds)
+        path, gap_frames, start_frame = self._expect(seconds)
         audio = np.load(path, allow_pickle=False)
         Path(path).unlink()
-        return Take(audio, tuple(gap_frames))
+        return Take(audio, tuple(gap_frames), start_frame)
 
     def close(self) -> None:
         """End the process. Idempotent."""
@@ -137,7 +148,12 @@ class Recorder:
         self._process.kill()
 
     def _expect(self, seconds: float = 0.0) -> Any:
-        if not self._connection.poll(seconds + 2 * _PATIENCE_S):
+        deadline_s = time.monotonic() + seconds + 2 * _PATIENCE_S
+        while not self._connection.poll(_LOOK_S):
+            if self.meanwhile is not None:
+                self.meanwhile()
+            if time.monotonic() < deadline_s:
+                continue
             raise UserError("The recorder does not answer.", remedy="Run the bench again.")
         said = self._connection.recv()
         if isinstance(said, str):
@@ -158,6 +174,9 @@ def _record_forever(connection: Connection) -> None:
     """The process: a client that lives until it is told to end."""
     try:
         client = _Client()
+        gc.collect()
+        gc.freeze()
+        gc.disable()  # a collection would be a period lost
         connection.send(())
         while (task := connection.recv()) is not None:
             score, seconds = task
@@ -181,13 +200,13 @@ class _Client:
         self._buffer = np.zeros(0, dtype=np.float32)
         self._score: Score = []
         self._at = self._next = 0
-        self._last_frame = -1
+        self._last_frame = self._start_frame = -1
         self._gap_frames: list[int] = []
         self._is_on = False
         self._client.set_process_callback(self._process)
         self._client.activate()
 
-    def record(self, score: Score, seconds: float) -> tuple[str, list[int]]:
+    def record(self, score: Score, seconds: float) -> tuple[str, list[int], int]:
         self._connect()
         self._buffer = np.zeros(round(seconds * SAMPLE_RATE_HZ), dtype=np.float32)
         self._score, self._at, self._next, self._gap_frames = score, 0, 0, []
@@ -197,7 +216,7 @@ class _Client:
             time.sleep(0.01)
         with tempfile.NamedTemporaryFile(suffix=".npy", delete=False) as file:
             np.save(file, self._buffer, allow_pickle=False)
-        return file.name, self._gap_frames
+        return file.name, self._gap_frames, self._start_frame
 
     def _connect(self) -> None:
         deadline_s = time.monotonic() + _PATIENCE_S
@@ -213,7 +232,9 @@ class _Client:
         if not self._is_on:
             return
         frame = self._client.last_frame_time
-        if self._last_frame not in (-1, frame):
+        if self._last_frame == -1:
+            self._start_frame = frame
+        elif self._last_frame != frame:
             self._gap_frames.append(self._at)
         self._last_frame = frame + n_frames
         start, end = self._at, min(self._at + n_frames, len(self._buffer))
