@@ -221,7 +221,11 @@ def editor(seconds: float, passage_seconds: float, as_json: bool) -> None:
 @click.option("--again", is_flag=True, help="Run all parts, whatever is in --out.")
 @click.option("--notes", "n_notes", type=click.IntRange(min=20), default=300, show_default=True)
 @click.option("--twins", "n_twins", type=click.IntRange(min=2), default=12, show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=5.0), default=45.0, show_default=True, help="Of the long parts.")
+@click.option("--seconds", type=click.FloatRange(min=5.0), default=45.0, show_default=True, help="Of dense playing.")
+@click.option("--soak-notes", type=click.IntRange(min=100), default=4000, show_default=True)
+@click.option(
+    "--window/--no-window", "has_window", default=None, help="A window open and redrawing; else if it can be."
+)
 @click.option("--steps", "n_steps", type=click.Choice(["1", "2", "4"]), default="4", show_default=True)
 @click.option("--period", type=click.IntRange(min=32, max=1024), default=128, show_default=True, help="JACK's, frames.")
 @click.option("--weights", type=FILE, help="A folder of weights; else the shipped voice.")
@@ -232,6 +236,8 @@ def live(
     n_notes: int,
     n_twins: int,
     seconds: float,
+    soak_notes: int,
+    has_window: bool | None,
     n_steps: str,
     period: int,
     weights: Path | None,
@@ -244,8 +250,10 @@ def live(
     from app.commands.stage_bench.player import BenchSettings
     from app.commands.stage_bench.run import run_parts, table
 
-    settings = BenchSettings(n_notes, n_twins, seconds, int(n_steps), weights)
-    result = run_parts(part_names, settings, period_frames=period, out=out, again=again, quiet=as_json)
+    settings = BenchSettings(n_notes, n_twins, seconds, soak_notes, int(n_steps), weights)
+    result = run_parts(
+        part_names, settings, period_frames=period, out=out, again=again, quiet=as_json, has_window=has_window
+    )
     show(result, table(result), as_json=as_json)
 
 

@@ -38,6 +38,11 @@ def spread_ms(latencies: Sequence[int]) -> dict[str, float]:
     }
 
 
+def loudest_difference(first: Float32Array, second: Float32Array, start: int, end: int) -> float:
+    """How far two recordings are apart at the most between two samples."""
+    return float(np.abs(first[start:end] - second[start:end]).max(initial=0.0))
+
+
 def difference_after(plain: Float32Array, moved: Float32Array, event: int, floor: float) -> int | None:
     """Samples from `event` to where twins part: the first |moved - plain| above `floor`; None where they do not."""
     apart = np.abs(moved[event:] - plain[event : event + len(moved) - event])
@@ -102,6 +107,14 @@ def _flux(audio: Float32Array, n_fft: int = 128) -> Float32Array:
     values = np.maximum(after - before, 0.0).sum(axis=1)
     flux[n_fft : n_fft + 16 * len(places)] = np.repeat(values, 16)[: len(flux) - n_fft]
     return flux
+
+
+def seam_verdict(tests: Sequence[Mapping[str, float]], level: float = 0.05) -> dict[str, float | bool]:
+    """Whether seams are told from other places by any of the tests, each at its share of `level` (Bonferroni)."""
+    values = [test[name] for test in tests for name in ("step_p", "flux_p") if name in test]
+    least = min(values, default=float("nan"))
+    at_least = level / max(len(values), 1)
+    return {"figure": least, "at_least": at_least, "met": bool(values) and least >= at_least}
 
 
 def verdict(figures: Mapping[str, float], name: str, at_most: float) -> dict[str, float | bool]:

@@ -12,11 +12,13 @@ from typing import Final
 import psutil
 
 from app.audio.client import SoundClient
-from app.commands.stage_bench.rig import MIDI_PORT
+from app.commands.stage_bench.rig import MIDI_PORT, JackServer
+from app.commands.stage_bench.window import BenchWindow
 from app.live.stage.host import StageOptions
 from app.live.stage.messages import SamplerFailed, UseProfile
 from app.live.stage.meter import LiveMeter
 from app.services.stage import StageSession
+from app.services.stage_door import StageDoor
 from app.state.controller_profile import default_profile
 from app.state.preset import Preset
 from app.store.presets import load_preset
@@ -34,13 +36,30 @@ def hard_preset(preset_id: str = HARD_ONSET) -> Preset:
 
 @dataclass(frozen=True, slots=True)
 class BenchSettings:
-    """n_notes of the onset parts; seconds of the long ones; weights None: the shipped voice."""
+    """How much is measured.
+
+    n_notes      of `onset`; `miss` plays a sixth of them
+    n_twins      pairs of `bend`, and of each lane
+    seconds      of dense playing, in all
+    soak_notes   of `soak`
+    weights      None: the shipped voice
+    """
 
     n_notes: int = 300
     n_twins: int = 12
     seconds: float = 45.0
+    soak_notes: int = 4000
     n_steps: int = 4
     weights: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a part measures with. `window` is opened by the parts that are asked to be measured beside one."""
+
+    jack: JackServer
+    settings: BenchSettings
+    window: BenchWindow | None = None
 
 
 @dataclass(slots=True)
@@ -49,11 +68,15 @@ class Stage:
 
     sound: SoundClient
     session: StageSession
+    door: StageDoor | None = None
+    window: BenchWindow | None = None
 
     def poll(self) -> None:
         """Let events pass. Raises UserError when the sampler cannot play."""
         self.sound.poll()
-        self.session.poll()
+        events = self.session.poll()
+        if self.door is not None:
+            self.door.poll(events)
 
     def wait(self, seconds: float) -> None:
         deadline_s = time.monotonic() + seconds
@@ -85,16 +108,25 @@ class Stage:
                 continue
         return total / 2**20
 
+    def window_figures(self) -> dict[str, object]:
+        """How the window beside it fares, for a part's figures."""
+        return {"window": self.window.figures() if self.window is not None else "none"}
+
 
 @contextmanager
-def play_with(presets: Sequence[Preset], settings: BenchSettings) -> Iterator[Stage]:
-    """Start everything and wait until it plays. Raises UserError when it does not."""
+def play_with(presets: Sequence[Preset], bench: Bench, *, has_window: bool = False) -> Iterator[Stage]:
+    """Start everything and wait until it plays. Raises UserError when it does not.
+
+    has_window   open the bench's window, if it has one, and let it join; it stays open when this ends
+    """
+    settings, window = bench.settings, bench.window if has_window else None
     sound = SoundClient()
     options = StageOptions(
         weights_folder=settings.weights, locked_variation=0, n_variations=1, n_steps=settings.n_steps
     )
     session = StageSession(sound, options, presets)
-    stage = Stage(sound, session)
+    door = StageDoor(session, window.door) if window is not None else None
+    stage = Stage(sound, session, door, window)
     try:
         sound.start()
         session.start()
@@ -102,9 +134,15 @@ def play_with(presets: Sequence[Preset], settings: BenchSettings) -> Iterator[St
         _wait_until_playing(stage)
         session.set_midi_input(MIDI_PORT)
         session.engine.play(UseProfile(default_profile(MIDI_PORT)))
+        if door is not None and window is not None:
+            door.start()
+            window.open(stage.wait)
+            window.figures()  # count from here
         stage.wait(1.5)  # the MIDI process looks for inputs once a second
         yield stage
     finally:
+        if door is not None:
+            door.close()
         session.close()
         sound.close()
 

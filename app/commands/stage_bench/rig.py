@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import multiprocessing
 import os
 import subprocess
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -30,6 +31,8 @@ MIDI_PORT: Final = f"JACK: {CLIENT}:keys"  # as app.midi.sources names it
 _OUTPUT: Final = "PortAudio:out_0"
 _PATIENCE_S: Final = 30.0
 _ATTEMPTS: Final = 3
+_SETTLE_S: Final = 0.2
+_serial = itertools.count(1)
 _LOOK_S: Final = 0.02
 
 Score = list[tuple[int, bytes]]  # (frame from the start of the recording, MIDI message), in order
@@ -57,42 +60,68 @@ class Take:
 
 
 class JackServer:
-    """jackd on its dummy driver, found by everything started from here on, until the context ends."""
+    """jackd on its dummy driver, found by everything started from here on, until the context ends.
 
-    def __init__(self, period_frames: int = 128) -> None:
-        self.period_frames = period_frames
-        self.name = f"stridor-bench-{os.getpid()}"
+    Each has a name of its own, so servers, and a user's own, do not meet.
+    """
+
+    def __init__(self, period_frames: int = 128, *, rate_hz: int = SAMPLE_RATE_HZ) -> None:
+        self.period_frames, self.rate_hz = period_frames, rate_hz
+        self.name = f"stridor-{os.getpid()}-{next(_serial)}"
         self._process: subprocess.Popen[bytes] | None = None
+        # libjack keeps a machine-wide table of eight servers; only an orderly end of the same name frees a place in it.
+        self._must_reclaim = False
+        self._environment_before: dict[str, str | None] = {}
 
-    def __enter__(self) -> JackServer:
-        os.environ |= {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_START_SERVER": "1"}
-        self.start()
+    def __enter__(self) -> Self:
+        for key, value in {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_START_SERVER": "1"}.items():
+            self._environment_before[key] = os.environ.get(key)
+            os.environ[key] = value
+        try:
+            self.start()
+        except BaseException:
+            self._restore_environment()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self._restore_environment()
+
+    def command(self) -> list[str]:
+        """What is started."""
+        driver = ["-d", "dummy", "-r", str(self.rate_hz), "-p", str(self.period_frames)]
+        return ["jackd", "-n", self.name, "-R" if _may_hurry() else "-r", *driver]
+
+    def is_up(self) -> bool:
+        """Whether clients can connect: the last semaphore of its start is there, and has been for a moment."""
+        # libjack would wait five seconds for a server that is only half there.
+        if not Path(f"/dev/shm/jack_sem.{os.getuid()}_{self.name}_freewheel").exists():
+            return False
+        time.sleep(_SETTLE_S)
+        return True
 
     def start(self) -> None:
-        """Start, and wait until clients can connect. Raises UserError."""
-        driver = ["-d", "dummy", "-r", str(SAMPLE_RATE_HZ), "-p", str(self.period_frames)]
-        try:
-            self._process = subprocess.Popen(
-                ["jackd", "-n", self.name, "-R" if _may_hurry() else "-r", *driver],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        except OSError as fault:
-            raise UserError("jackd cannot be started.", remedy="Install it (apt install jackd2).") from fault
-        deadline_s = time.monotonic() + _PATIENCE_S
-        is_up = Path(f"/dev/shm/jack_sem.{os.getuid()}_{self.name}_freewheel")
-        while not is_up.exists():
-            if self._process.poll() is not None or time.monotonic() > deadline_s:
-                raise UserError("jackd does not start.", remedy="Try `jackd -d dummy` by hand.")
-            time.sleep(0.05)
-        time.sleep(0.2)
+        """Start, and wait until clients can connect. Raises UserError with what jackd says where it does not start."""
+        self._must_reclaim = False
+        with tempfile.TemporaryFile() as log:
+            try:
+                self._process = subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT)
+            except OSError as fault:
+                raise UserError("jackd cannot be started.", remedy="Install it (apt install jackd2).") from fault
+            deadline_s = time.monotonic() + _PATIENCE_S
+            while not self.is_up():
+                if self._process.poll() is not None or time.monotonic() > deadline_s:
+                    self.stop()
+                    log.seek(0)
+                    words = log.read().decode(errors="replace").strip()
+                    raise UserError(f"jackd does not start: {words}", remedy="Try `jackd -d dummy` by hand.")
+                time.sleep(0.05)
 
     def stop(self) -> None:
         """End it in good order. Idempotent."""
+        if self._must_reclaim:
+            self.start()
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
@@ -103,11 +132,19 @@ class JackServer:
                 process.wait()
 
     def kill(self) -> None:
-        """As when a device is pulled out."""
+        """As when a device is pulled out, or the server crashes."""
         process, self._process = self._process, None
         if process is not None:
             process.kill()
             process.wait()
+            self._must_reclaim = True
+
+    def _restore_environment(self) -> None:
+        for key, value in self._environment_before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
 
 
 class Recorder:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from app.commands.stage_bench import analysis
-from app.commands.stage_bench.player import BenchSettings, hard_preset, play_with
+from app.commands.stage_bench.player import Bench, hard_preset, play_with
 from app.commands.stage_bench.rig import Recorder, Score, recorder
 from synth.spec.audio import SAMPLE_RATE_HZ
 
@@ -15,6 +15,15 @@ LEAD: Final = round(0.2 * SAMPLE_RATE_HZ)  # before the first event of a score
 ALL_SOUND_OFF: Final = bytes((0xB0, 120, 0))
 _S: Final = SAMPLE_RATE_HZ
 _PERIOD_MOST: Final = 1024
+_TWIN_S: Final = 2.0  # from one note to its twin
+_HELD_S: Final = 0.9
+_MOVED_S: Final = 0.55  # into the note
+_BEFORE_S: Final = 0.25  # of the move: twins must be alike
+_AFTER_S: Final = 0.2  # the longest change that is waited for
+_TIMES: Final = 3  # as many pairs as are wanted, for those that tell nothing
+_LIKE: Final = 0.1  # of the note's level: unmoved twins that differ by more tell nothing
+_PARTED: Final = 3.0  # times what unmoved twins differ by
+_HEARD: Final = 0.03  # of the note's level, where they do not differ
 
 # ---- scores
 
@@ -54,6 +63,63 @@ def dense(seconds: float, *, n_voices: int, seed: int) -> Score:
     return sorted(score, key=lambda event: event[0])
 
 
+def many(n_notes: int, *, notes_a_second: float, seed: int) -> tuple[Score, float]:
+    """Short notes in quick succession on many keys, with controls among them -> score, its seconds."""
+    rng = np.random.default_rng(seed)
+    step = _S / notes_a_second
+    score: Score = []
+    held_until = np.zeros(128, dtype=np.int64)
+    at = float(LEAD)
+    for index in range(n_notes):
+        free = np.flatnonzero(held_until[36:84] < at - 64) + 36
+        key = int(rng.choice(free))
+        start, length = int(at), int(rng.uniform(0.015, 0.05) * _S)
+        score += [(start, bytes((0x90, key, int(rng.integers(20, 127))))), (start + length, bytes((0x80, key, 0)))]
+        held_until[key] = start + length
+        if index % 8 == 0:
+            score.append((start + 3, bytes((0xB0, 1, int(rng.integers(0, 127))))))
+        at += step * float(rng.uniform(0.7, 1.3))
+    return sorted(score, key=lambda event: event[0]), (at + _S) / _S
+
+
+def storm(seconds: float, *, events_a_second: float, seed: int) -> tuple[Score, list[int]]:
+    """Notes every 0.2 s under a storm of everything a controller can send -> score, frames of the notes.
+
+    Among it are pressure and bends on all channels, controls without a meaning, offs without notes, system exclusives
+    of many lengths and messages that announce more than they bring.
+    """
+    rng = np.random.default_rng(seed)
+    score: Score = []
+    end = round((seconds - 1.0) * _S)
+    for at in np.sort(rng.integers(LEAD, end, round(events_a_second * (end - LEAD) / _S))):
+        score.append((int(at), _anything(rng)))
+    events = list(range(LEAD + _S // 2, end - _S // 2, _S // 5))
+    for index, at in enumerate(events):
+        key = 48 + index % 24
+        score += [(at, bytes((0x90, key, 100))), (at + _S // 10, bytes((0x80, key, 0)))]
+    score += [(end + 480, bytes((0xB0, 121, 0))), (end + 960, ALL_SOUND_OFF)]
+    return sorted(score, key=lambda event: event[0]), events
+
+
+def _anything(rng: np.random.Generator) -> bytes:
+    channel, low, high = int(rng.integers(0, 16)), int(rng.integers(0, 128)), int(rng.integers(0, 128))
+    match int(rng.integers(0, 100)):
+        case kind if kind < 40:
+            return bytes((0xE0 | channel, low, high))
+        case kind if kind < 60:
+            return bytes((0xB0 | channel, int(rng.choice((1, 2, 11, 74))), high))
+        case kind if kind < 75:
+            return bytes((0xD0 | channel, high))
+        case kind if kind < 90:
+            return bytes((0xA0 | channel, low, high))
+        case kind if kind < 96:
+            return bytes((0x80 | channel, int(rng.integers(84, 128)), 0))
+        case kind if kind < 99:
+            return bytes((0xF0, *rng.integers(0, 128, int(rng.integers(1, 200))).tolist(), 0xF7))
+        case _:
+            return bytes((0xB0 | channel, 6, high))
+
+
 # ---- measuring
 
 
@@ -74,45 +140,66 @@ def latencies(tape: Recorder, score: Score, events: list[int]) -> tuple[list[int
     return found, silent, unseen
 
 
-def twins(
-    settings: BenchSettings, key: int, message: bytes, *, f0_hz: float | None
-) -> tuple[list[int], int, int, dict[str, Any]]:
-    """Notes of one seed in pairs, the second with `message` in its middle -> latencies of what it changes."""
-    length, move_at, pitch = round(0.9 * _S), round(0.55 * _S), 2 * 48_000
-    rest = bytes((0xE0, 0, 64)), bytes((0xB0, 121, 0))
+def twins(bench: Bench, key: int, message: bytes, *, f0_hz: float | None) -> dict[str, Any]:
+    """Notes of one seed, twice plain and once with `message` in the middle -> latencies of what it changes.
+
+    Pairs go on until enough have told something. What tells nothing is counted: `unseen`, where the recorder was late;
+    `unlike`, where the plain twins differ by themselves; `not_found`, where the third never parts from them.
+    """
+    length, pitch = round(_HELD_S * _S), round(_TWIN_S * _S)
     found: list[int] = []
-    silent = unseen = 0
+    lost = {"not_found": 0, "unlike": 0, "unseen": 0}
     floors: list[float] = []
-    with recorder() as tape, play_with([hard_preset()], settings) as stage:
+    n_wanted = bench.settings.n_twins
+    with recorder() as tape, play_with([hard_preset()], bench, has_window=True) as stage:
+        tape.meanwhile = stage.poll
         stage.wait_for_onsets(200)
-        for index in range(settings.n_twins):
+        for index in range(_TIMES * n_wanted):
+            if len(found) >= n_wanted:
+                break
             # The same place within the period for all three, another one for every pair.
             start = LEAD // 128 * 128 + 11 * index % 128
-            shift = move_at + 17 * index % 128
-            score: Score = []
-            for turn in range(3):
-                at = start + turn * pitch
-                score += [(at - 4800, rest[0]), (at - 4700, rest[1]), (at, bytes((0x90, key, 96)))]
-                if turn == 2:
-                    score.append((at + shift, message))
-                score += [(at + length, bytes((0x80, key, 0))), (at + length + 2400, ALL_SOUND_OFF)]
+            shift = round(_MOVED_S * _S) + 17 * index % 128
+            score = [event for turn in range(3) for event in _twin(start + turn * pitch, key, length)]
+            score.append((start + 2 * pitch + shift, message))
             take = tape.play(sorted(score, key=lambda event: event[0]), (start + 3 * pitch) / _S)
+            begin = [start + turn * pitch for turn in range(3)]
             # Twins are compared sample by sample; what is lost between them moves the next one as a whole.
-            if not all(
-                take.is_whole(at - _PERIOD_MOST, at + length) for at in (start, start + pitch, start + 2 * pitch)
-            ):
-                unseen += 1
+            if not all(take.is_whole(at - _PERIOD_MOST, at + length) for at in begin):
+                lost["unseen"] += 1
                 continue
-            plain, again, moved = (take.audio[start + i * pitch : start + i * pitch + length] for i in range(3))
-            floor = float(np.abs(plain - again).max())
-            floors.append(floor)
+            plain, again, moved = (take.audio[at : at + length] for at in begin)
+            before, after = shift - round(_BEFORE_S * _S), shift + round(_AFTER_S * _S)
+            level = float(np.sqrt(np.mean(plain[before:shift] ** 2)))
+            floor = analysis.loudest_difference(plain, again, before, after)
+            floor = max(floor, analysis.loudest_difference(plain, moved, before, shift))
+            floors.append(floor / max(level, 1e-9))
+            if floor > _LIKE * level:
+                lost["unlike"] += 1
+                continue
             if f0_hz is not None:
                 latency = analysis.bend_after(plain, moved, shift, f0_hz)
             else:
-                loud = float(np.sqrt(np.mean(plain[shift - 4800 : shift] ** 2)))
-                latency = analysis.difference_after(plain, moved, shift, max(3.0 * floor, 0.03 * loud))
+                threshold = max(_PARTED * floor, _HEARD * level)
+                latency = analysis.difference_after(plain[:after], moved[:after], shift, threshold)
             if latency is None:
-                silent += 1
+                lost["not_found"] += 1
             else:
                 found.append(latency)
-    return found, silent, unseen, {"unmoved_twins_differ_by": float(np.median(floors)) if floors else 0.0}
+        figures = stage.window_figures()
+        meter = stage.meter()
+    return {
+        **analysis.spread_ms(found), **lost,
+        "unmoved_twins_differ_by": float(np.median(floors)) if floors else 0.0,
+        "redrawn": meter.redrawn, "n_steps": meter.n_steps, "draw_ms": meter.draw_ms, "frames_ms": meter.frames_ms,
+        **figures,
+    }  # fmt: skip
+
+
+def _twin(at: int, key: int, length: int) -> Score:
+    """A note with all controls at rest."""
+    rest = bytes((0xE0, 0, 64)), bytes((0xB0, 121, 0))
+    return [
+        (at - _S // 2, rest[0]), (at - _S // 2 + 100, rest[1]), (at, bytes((0x90, key, 96))),
+        (at + length, bytes((0x80, key, 0))), (at + length + 2400, ALL_SOUND_OFF),
+    ]  # fmt: skip
