@@ -39,6 +39,7 @@ from app.services.events import (
 )
 from app.services.live_take import LiveTake, new_take_path
 from app.services.midi_activity import activity_of
+from app.services.preset_maps import PresetMaps
 from app.state.controller_profile import ControllerProfile, default_profile
 from app.state.preset import Preset
 from app.store.controller_profiles import load_profile, save_profile
@@ -89,6 +90,7 @@ class StageSession:
         self.sound = sound
         self.engine = LiveEngine(sound.shared_name, options)
         self._bank = tuple(bank)
+        self._maps = PresetMaps(self.engine.play)
         self._inputs = MidiInputs(self._on_midi, ring_name=self.engine.midi.name)
         self._activity: SimpleQueue[MidiActivity] = SimpleQueue()
         self._profile = default_profile("any controller")
@@ -104,6 +106,7 @@ class StageSession:
         """Start the engine and listen; returns at once."""
         self._is_open = True
         if self._bank:
+            self._events += self._maps.tell(self._bank)
             self.engine.use_bank(self._bank)
         self.engine.start()
         self._inputs.start()
@@ -183,6 +186,7 @@ class StageSession:
         """Use this profile, and keep it for its controller. Raises UserError where it cannot be kept."""
         self._profile = profile
         self.engine.use_profile(profile)
+        self._maps.changed(profile)
         save_profile(profile)
 
     def learn(self, lane_id: str | None) -> None:
@@ -214,6 +218,7 @@ class StageSession:
         self.engine.play(LaneMoved(time.monotonic(), lane_id, value))
 
     def set_preset(self, preset: Preset) -> None:
+        self._events += self._maps.tell([preset])
         self.engine.play(UsePreset(preset))
 
     def lock_variation(self, index: int | None) -> None:
