@@ -56,7 +56,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("follow", "Follow Playhead", ("F",), "Turn the page when the playhead leaves it", "follow", True),
     Command("new_take", "New Take", ("Ctrl+T",), "Sing the same curves again with another seed", "dice"),
     Command("cancel_render", "Cancel Rendering", ("Ctrl+.",)),
-    Command("panic", "Panic", ("Ctrl+Shift+P",), "Silence every live note", "panic"),
+    Command("panic", "Panic", ("F12", "Ctrl+Shift+P"), "Silence every live note at once, in any window", "panic"),
+    Command("record", "Record Playing", ("R",), "Record what is played: sound, and a passage of it", "record", True),
     Command("zoom_in", "Zoom In", ("Ctrl++", "Ctrl+=")),
     Command("zoom_out", "Zoom Out", ("Ctrl+-",)),
     Command("fit", "Fit Passage", ("Ctrl+0",), "Show the whole passage", "fit"),
@@ -64,13 +65,25 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "keyboard", "On-Screen Keyboard", ("Ctrl+K",), "Play the preset with mouse and computer keys", "keyboard", True
     ),
+    Command(
+        "performance",
+        "Performance",
+        ("Ctrl+M",),
+        "Meters, scope and controllers of live playing, in place of the passage",
+        "performance",
+        True,
+    ),
     Command("side", "Presets and Voices", ("Ctrl+P",), "Show or hide the side panel", "panel", True),
     Command("theme_system", "Follow System", (), "", "", True),
     Command("theme_dark", "Dark", (), "", "", True),
     Command("theme_light", "Light", (), "", "", True),
     Command("shortcuts", "Keyboard Shortcuts", ("F1",), "List every shortcut"),
+    Command("check_machine", "Check This Machine…", (), "Measure it, and say how to play on it"),
     Command("about", "About Stridor"),
 )
+
+
+_ALARMING = frozenset(("panic", "record"))
 
 
 class Actions(QObject):
@@ -117,7 +130,7 @@ class Actions(QObject):
         for command_id, name in self._icons.items():
             action = self._actions[command_id]
             checked = colours.accent_text if action.isCheckable() else None
-            action.setIcon(icon(name, colours.text, checked))
+            action.setIcon(icon(name, colours.danger if command_id in _ALARMING else colours.text, checked))
             action.setIconVisibleInMenu(False)
 
     def use_icon(self, command_id: str, name: str) -> None:

@@ -42,8 +42,9 @@ def _connect_files(window: MainWindow) -> None:
 
 def _connect_edits(window: MainWindow) -> None:
     actions, document, context = window.actions_table, window.document, window.context
-    actions.on("undo", document.undo)
-    actions.on("redo", document.redo)
+    desk = window.performance.desk
+    actions.on("undo", lambda: desk.undo() if window.performance.takes_undo else document.undo())
+    actions.on("redo", lambda: desk.redo() if window.performance.takes_undo else document.redo())
     actions.on("copy", document.copy)
     actions.on("cut", lambda: document.delete_selected() if document.copy() else None)
     actions.on("paste", lambda: document.paste_at(context.playhead.position_s))
@@ -56,7 +57,7 @@ def _connect_edits(window: MainWindow) -> None:
     actions.on_toggle("snap", context.tools.set_snaps)
 
     def show_history() -> None:
-        history = document.history
+        history = desk if window.performance.takes_undo else document.history
         for command_id, verb, name in (("undo", "Undo", history.undo_name), ("redo", "Redo", history.redo_name)):
             actions[command_id].setEnabled(name is not None)
             actions[command_id].setText(verb if name is None else f"{verb} {name}")
@@ -66,6 +67,9 @@ def _connect_edits(window: MainWindow) -> None:
             actions[command_id].setEnabled(document.selection is not None)
 
     document.changed.connect(show_history)
+    desk.changed.connect(show_history)
+    window.middle.currentChanged.connect(show_history)
+    window.performance.tabs.currentChanged.connect(show_history)
     document.selection_changed.connect(show_selection)
     show_history()
     show_selection()

@@ -39,6 +39,10 @@ _STROKES: dict[str, list[list[tuple[float, float]]]] = {
     ],
     "snap": [[(3, 5), (17, 5)], [(3, 10), (17, 10)], [(3, 15), (17, 15)], [(6, 3), (6, 17)], [(14, 3), (14, 17)]],
     "panic": [[(10, 4), (10, 11.5)], [(10, 15), (10, 15.6)]],
+    "performance": [
+        [(3, 12), (5.5, 12), (7, 5), (9.5, 15.5), (12, 8), (13.5, 12), (17, 12)],
+        [(3, 17), (17, 17)],
+    ],
     "keyboard": [
         [(2.5, 5), (17.5, 5), (17.5, 15), (2.5, 15), (2.5, 5)],
         [(7.5, 10), (7.5, 15)],
@@ -103,6 +107,9 @@ def _draw_strokes(painter: QPainter, name: str, colour: QColor) -> None:
         painter.setBrush(colour)
         for x, y in ((7, 7), (13, 7), (10, 10), (7, 13), (13, 13)):
             painter.drawEllipse(QPointF(x, y), 0.7, 0.7)
+    elif name == "record":
+        painter.setBrush(colour)
+        painter.drawEllipse(QPointF(10, 10), 4.6, 4.6)
     elif name == "search":
         painter.drawEllipse(QPointF(8.5, 8.5), 4.5, 4.5)
         painter.drawLine(QPointF(12, 12), QPointF(16, 16))

@@ -56,12 +56,26 @@ _MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "new_take",
         ),
     ),
-    ("&Play", ("play", "stop", "", "rewind", "end", "", "loop", "follow", "", "cancel_render", "panic")),
+    ("&Play", ("play", "stop", "", "rewind", "end", "", "loop", "follow", "", "cancel_render", "", "record", "panic")),
     (
         "&View",
-        ("zoom_in", "zoom_out", "fit", "fit_selection", "", "beats", "lanes", "", "keyboard", "side", "", "appearance"),
+        (
+            "zoom_in",
+            "zoom_out",
+            "fit",
+            "fit_selection",
+            "",
+            "beats",
+            "lanes",
+            "",
+            "performance",
+            "keyboard",
+            "side",
+            "",
+            "appearance",
+        ),
     ),
-    ("&Help", ("shortcuts", "about")),
+    ("&Help", ("shortcuts", "check_machine", "about")),
 )
 
 

@@ -6,6 +6,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from app.services import (
     AudioChanged,
+    ControlLearnt,
     DeviceLost,
     DevicesChanged,
     EngineFailed,
@@ -17,9 +18,11 @@ from app.services import (
     Extracted,
     ExtractFailed,
     InstrumentLike,
+    LivePresetChanged,
     Measured,
     MidiActivity,
     Notice,
+    Recorded,
     RenderCancelled,
     RenderFailed,
     RenderFinished,
@@ -58,6 +61,9 @@ class Session(QObject):
     busy_elsewhere = Signal(str)
     devices_changed = Signal()
     midi_arrived = Signal(object)
+    control_learnt = Signal(object)
+    recorded = Signal(object)
+    live_preset_changed = Signal(str)
 
     def __init__(
         self,
@@ -255,6 +261,12 @@ class Session(QObject):
                 self.devices_changed.emit()
             case MidiActivity():
                 self.midi_arrived.emit(event)
+            case ControlLearnt():
+                self.control_learnt.emit(event)
+            case Recorded():
+                self.recorded.emit(event)
+            case LivePresetChanged():
+                self.live_preset_changed.emit(event.preset_id)
             case Notice():
                 self.told.emit(event.message, event.remedy, "", False)
 

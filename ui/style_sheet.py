@@ -29,6 +29,12 @@ QFrame#lane_header { background: $panel; border: none; border-bottom: 1px solid 
     border-right: 1px solid $border; }
 QFrame#notice { background: $raised; border: none; border-left: 4px solid $danger; border-bottom: 1px solid $border; }
 QFrame#notice[tone="info"] { border-left: 4px solid $accent; }
+QFrame#card { background: $panel; border: 1px solid $border; border-radius: 8px; }
+QWidget#clear, QScrollArea#clear, QScrollArea#clear > QWidget > QWidget { background: transparent; }
+QToolButton#small { background: $raised; border: 1px solid $border; padding: 0px 8px; font-size: 11px; }
+QToolButton#small:checked { background: $accent; border-color: $accent; }
+QToolButton#panic { background: transparent; border: 1px solid $danger; color: $danger; font-weight: 600; }
+QToolButton#panic:hover { background: $danger; color: $accent_text; }
 QLabel#dim, QLabel#unit { color: $text_dim; font-size: 11px; }
 QLabel#faint { color: $text_faint; font-size: 11px; }
 QLabel#title { font-weight: 600; }

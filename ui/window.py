@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QMainWindow,
     QMessageBox,
     QSplitter,
+    QStackedWidget,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -36,6 +37,9 @@ from ui.panels.presets import PresetPanel
 from ui.panels.status import StatusLine
 from ui.panels.transport import TransportBar, engine_label
 from ui.panels.voices import VoicePanel
+from ui.performance.page import PerformancePage
+from ui.performance.panic_key import PanicKey
+from ui.performance.wiring import connect_performance
 from ui.preferences_store import PreferencesStore
 from ui.presets.audition import Audition
 from ui.presets.shelf import PresetShelf
@@ -71,6 +75,9 @@ class MainWindow(QMainWindow):
         self.transport = TransportBar(self.actions_table, theme)
         self.notice = NoticeBar(theme)
         self.timeline = Timeline(parts.context)
+        self.performance = PerformancePage(parts.instrument, theme, self.actions_table)
+        self.middle = QStackedWidget()
+        self.panic_key: PanicKey | None = None
         self.preset_panel = PresetPanel(theme, parts.presets)
         self.audition = Audition(parts.instrument, parts.presets.recording_of, self)
         self.voice_panel = VoicePanel(self.document, self.actions_table["new_take"])
@@ -94,6 +101,7 @@ class MainWindow(QMainWindow):
         self._connect_session()
         self._connect_document()
         connect_commands(self)
+        connect_performance(self)
         theme.changed.connect(self._apply_theme)
         self._apply_theme()
         self._restore()
@@ -174,7 +182,9 @@ class MainWindow(QMainWindow):
     def _arrange(self) -> None:
         self._splitter = QSplitter(Qt.Orientation.Horizontal)
         self._splitter.setHandleWidth(1)
-        self._splitter.addWidget(self.timeline)
+        self.middle.addWidget(self.timeline)
+        self.middle.addWidget(self.performance)
+        self._splitter.addWidget(self.middle)
         self._splitter.addWidget(self.side)
         self._splitter.setStretchFactor(0, 1)
         self._splitter.setStretchFactor(1, 0)

@@ -320,6 +320,7 @@ def read_meter(engine: LiveEngine, sound: StreamSound, *, failure: str = "") -> 
         callback_ms=1000.0 * sound.callback_s or _UNKNOWN,
         preset_made=int(ints[fields.PRESET_MADE]),
         preset_wanted=int(ints[fields.PRESET_WANTED]),
+        cache_limit_bytes=int(ints[fields.CACHE_LIMIT_BYTES]),
     )
 
 

@@ -37,6 +37,11 @@ class FakeInstrument:
         self.live_gain_db = 0.0
         self.learning: str | None = None
         self.meter: LiveMeter | None = None
+        self.meters_asked = 0
+        self.profile: ControllerProfile | None = default_profile("Controller")
+        self.locked: list[int | None] = []
+        self.take: RecordingState | None = None
+        self.live_sound: Float32Array = np.zeros(8192, dtype=np.float32)
         self.live_preset: Preset | None = None
         self.output: str | None = "unset"
         self.midi: str | None = "unset"
@@ -124,7 +129,29 @@ class FakeInstrument:
         self.learning = lane_id
 
     def live_meter(self) -> LiveMeter | None:
+        self.meters_asked += 1
         return self.meter
 
+    def live_profile(self) -> ControllerProfile | None:
+        return self.profile
+
+    def set_live_profile(self, profile: ControllerProfile) -> None:
+        self.profile = profile
+
+    def lock_variation(self, index: int | None) -> None:
+        self.locked.append(index)
+
+    def live_processes(self) -> dict[str, int]:
+        return {"window": os.getpid()}
+
+    def start_recording(self, path: Path | None = None) -> None:
+        self.take = RecordingState(0.0, "take.flac")
+
+    def stop_recording(self) -> None:
+        self.take = None
+
+    def recording(self) -> RecordingState | None:
+        return self.take
+
     def live_audio(self, n_frames: int) -> Float32Array:
-        return np.zeros(n_frames, dtype=np.float32)
+        return self.live_sound[-n_frames:]

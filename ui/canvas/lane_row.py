@@ -69,9 +69,10 @@ class HeightHandle(QWidget):
 
 
 class LaneRow(QWidget):
-    """Header and lane. `hide_requested` when the user puts the lane away."""
+    """Header and lane. `hide_requested` when the user puts the lane away, `learn_requested` for a control for it."""
 
     hide_requested = Signal(str)
+    learn_requested = Signal(str)
     layout_changed = Signal()
 
     def __init__(self, context: CanvasContext, spec: LaneSpec, parent: QWidget | None = None) -> None:
@@ -148,9 +149,12 @@ class LaneRow(QWidget):
         self._menu_button = styled(QToolButton(), "flat")
         self._menu_button.setFixedSize(18, 18)
         self._menu_button.setAccessibleName(f"{self.spec.title} options")
-        self._menu_button.setToolTip("Interpolation, clear, hide")
+        self._menu_button.setToolTip("Interpolation, MIDI learn, clear, hide")
         self._menu_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self._menu_button.setMenu(self._menu())
+        menu = self._menu()
+        self._menu_button.setMenu(menu)
+        self._header.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self._header.customContextMenuRequested.connect(lambda at: menu.popup(self._header.mapToGlobal(at)))
         self._range = label(range_label(self.spec), "faint")
         self._error = label("", "dim")
         self._error.setToolTip("How far the sound is from what was asked, on average")
@@ -179,6 +183,7 @@ class LaneRow(QWidget):
         for interpolation in INTERPOLATIONS:
             menu.addAction(interpolation.capitalize(), partial(self._interpolate, interpolation))
         menu.addSeparator()
+        menu.addAction("Learn a Control", lambda: self.learn_requested.emit(self.spec.id))
         menu.addAction("Clear Lane", lambda: self.context.document.clear_lane(self.spec.id))
         menu.addAction("Hide Lane", lambda: self.hide_requested.emit(self.spec.id))
         return menu

@@ -28,9 +28,10 @@ class LaneLayout:
 
 
 class LaneStack(QScrollArea):
-    """`layout_changed` after the user shows, hides, folds or moves a lane."""
+    """layout_changed after the user shows, hides, folds or moves a lane; learn_requested(lane id) for a control."""
 
     layout_changed = Signal()
+    learn_requested = Signal(str)
 
     def __init__(self, context: CanvasContext, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -101,6 +102,7 @@ class LaneStack(QScrollArea):
         row.set_collapsed(layout.is_collapsed)
         row.hide_requested.connect(lambda lane_id: self.set_shown(lane_id, False))
         row.layout_changed.connect(self.layout_changed)
+        row.learn_requested.connect(self.learn_requested)
         self._rows[layout.lane_id] = row
         return row
 

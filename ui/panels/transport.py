@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QFontDatabase
+from PySide6.QtGui import QAction, QActionGroup, QFontDatabase, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QToolButton, QWidget
 
 from app.services import EngineReady
@@ -14,6 +14,7 @@ from ui.styled import Chooser, label
 from ui.theme import Theme
 
 QUALITIES = (("live", "Live"), ("draft", "Draft"), ("final", "Final"))
+_METER_FROM_PX = 1000
 TOOL_COMMANDS = ("pen", "line", "erase", "select", "note")
 
 
@@ -76,8 +77,12 @@ class TransportBar(QFrame):
         row.addWidget(self.meter)
         row.addWidget(self._under_runs)
         row.addSpacing(8)
-        for name in ("panic", "keyboard", "side"):
+        for name in ("panic", "performance", "keyboard", "side"):
             row.addWidget(command_button(actions[name]))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self.meter.setVisible(event.size().width() >= _METER_FROM_PX)  # commands come first
 
     def show_position(self, t_s: float) -> None:
         """The clock."""

@@ -40,6 +40,7 @@ CACHE_BYTES: Final = 20  # sampler
 STARVED: Final = 21  # performer; voices that faded because the sampler had gone
 PRESET_WANTED: Final = 22  # sampler; onsets to be made ahead for what the next note sings
 PRESET_MADE: Final = 23  # sampler
+CACHE_LIMIT_BYTES: Final = 24  # sampler; what onsets made ahead may take
 _N_INTS: Final = 32
 # Float fields
 SAMPLER_LOAD: Final = 0  # sampler; share of a core, over about a second
@@ -123,6 +124,7 @@ class LiveMeter:
     device_latency_ms        what the driver says it adds; NaN: it does not say
     callback_ms              the slowest callback of the last seconds; NaN: there was none
     preset_*                 of the onsets made ahead and wanted, those of the preset that the next note sings
+    cache_limit_bytes        what onsets made ahead may take; 0: not known yet
     """
 
     state: str
@@ -161,6 +163,7 @@ class LiveMeter:
     callback_ms: float = float("nan")
     preset_made: int = 0
     preset_wanted: int = 0
+    cache_limit_bytes: int = 0
 
 
 def percentiles_ms(meter: Meter) -> tuple[float, float, float]:
