@@ -22,8 +22,9 @@ import numpy as np
 
 from synth.adapt.adaptation import ADAPTER_FILE, Adapted, Wanted, adapt, load_base
 from synth.adapt.effects import FAMILIES, harm, region_effects
-from synth.adapt.judge import as_dict, judging_plan
+from synth.adapt.judge import judging_plan
 from synth.adapt.memory import measure_all
+from synth.adapt.nearness import as_dict
 from synth.adapt.training import AdaptRecipe, of_method, write_json
 from synth.adapters.layout import REGIONS
 from synth.corpus.clip_file import write_atomically

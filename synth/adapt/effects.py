@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from synth.adapt.judge import Strengths, as_dict, everywhere, with_strengths
+from synth.adapt.judge import Strengths, everywhere, with_strengths
+from synth.adapt.nearness import as_dict
 from synth.adapters.layout import REGIONS
 from synth.diffusion.sampler import SamplingPlan
 from synth.engine import Engine

@@ -2,7 +2,7 @@
 
 Every recording's lanes and timbre are extracted and sung with the technique asked for. Control error is how far the
 lanes measured in the result lie from those of the recording; the distances are those of synth.evaluate.distances.
-Where Praat is installed, fidelity says how much of the gap between the base and real-to-real is closed.
+Kernel distances say how much of the gap between the base and real-to-real is closed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import soundfile
 
 from synth.adapt.material import sings
+from synth.adapt.nearness import Halves, Kernel, as_dict, excerpts_of
 from synth.adapters.layout import REGIONS
 from synth.corpus.manifest import Corpus, Split, unit_hash
 from synth.diffusion.sampler import SamplingPlan
@@ -24,7 +25,6 @@ from synth.engine import PLANS, Engine, Quality
 from synth.errors import UserError
 from synth.evaluate.controls import MEASURED_LANES
 from synth.evaluate.distances import Sound, voice_distances
-from synth.evaluate.fidelity import evaluate_fidelity
 from synth.evaluate.recordings import Recording, extracted, load_recording
 from synth.evaluate.resung import Resung, with_technique
 from synth.evaluate.singing import Gesture, Singer
@@ -165,23 +165,23 @@ def compared(before: Judged, after: Judged) -> dict[str, Any]:
 
 
 def gap_closed(before: Sequence[Resung], after: Sequence[Resung]) -> dict[str, float] | str:
-    """Share of the base's distance to the real-to-real floor that is closed; a line where it cannot be said.
+    """Share of the base's kernel distance to the recordings that is closed, down to that of recordings to each other.
 
-    Distances are ratios to real-to-real, of which 1 is perfect: (before - after) / (before - 1).
+    As `python -m synth.adapt.gain` has it, which says more. A line where it cannot be said.
     """
     try:
-        ratios = [evaluate_fidelity(side).mean_ratio for side in (before, after)]
-    except UserError as missing:
-        return str(missing)
-    if not all(math.isfinite(ratio) for ratio in ratios):
-        return "too few recordings to halve"
-    closed = (ratios[0] - ratios[1]) / (ratios[0] - 1.0) if ratios[0] > 1.0 else math.nan
-    return {"ratio_before": ratios[0], "ratio_after": ratios[1], "closed": closed}
-
-
-def as_dict(interval: Interval) -> dict[str, float]:
-    """Plain values."""
-    return {"value": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}
+        real = excerpts_of(before, real=True, voice=False)
+        sides = [excerpts_of(side, real=False, voice=False) for side in (before, after)]
+    except UserError as few:
+        return str(few)
+    found = Kernel(real, Halves(real.owners)).closed(sides[0], sides[1])
+    values = {f"{name}_distance": found[name]["value"] for name in ("base", "adapted", "real")}
+    return {
+        "closed": found["closed"]["value"],
+        "low": found["closed"]["low"],
+        "high": found["closed"]["high"],
+        **values,
+    }
 
 
 def _change(before: Sequence[float], after: Sequence[float]) -> Interval:
