@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _POLL_S = 1.0 / 60.0
 _MIDI_PATIENCE_S = 3.0
+_INPUT_PATIENCE_S = 8.0
+_SAMPLER_PATIENCE_S = 60.0
 
 
 @stridor_command("live", example="stridor live --preset growl --midi keystation")
@@ -34,6 +36,8 @@ _MIDI_PATIENCE_S = 3.0
 @click.option("--meter", "meter_s", type=click.FloatRange(min=0.1), help="Tell how it goes, every so many seconds.")
 @click.option("--gain", "gain_db", type=click.FloatRange(-60.0, 12.0), default=0.0, help="Level, dB.")
 @click.option("--osc", "osc_port", type=click.IntRange(0, 65535), help="Speak OSC at this port of this machine.")
+@click.option("--voice-in", metavar="DEVICE|FILE", help="Follow a voice, of an input or a file.")
+@click.option("--sensitivity", "sensitivity_db", type=click.FloatRange(-40.0, 40.0), default=0.0, help="Of it, dB.")
 @click.option("--record", "record_path", type=click.Path(path_type=Path), help="Record the sound: .flac or .wav.")
 @click.option("--passage", "passage_path", type=click.Path(path_type=Path), help="Keep what is played as a passage.")
 @click.option("--status", "asks_status", is_flag=True, help="Say how the performance goes that is under way.")
@@ -46,6 +50,8 @@ def command(
     meter_s: float | None,
     gain_db: float,
     osc_port: int | None,
+    voice_in: str | None,
+    sensitivity_db: float,
     record_path: Path | None,
     passage_path: Path | None,
     asks_status: bool,
@@ -54,6 +60,8 @@ def command(
 ) -> None:
     """Play a preset from a MIDI keyboard, without a window. Ctrl-C ends it.
 
+    With --voice-in a microphone or a recording plays it, by its pitch, its loudness and how it is sung; wear
+    headphones, or the voice hears itself.
     A window that is opened meanwhile joins it, and may be closed or killed again.
     With --meter and --json every line on stdout is the meter as one JSON object, the last one the result.
     """
@@ -74,11 +82,13 @@ def command(
             instrument.set_output_device(device_id)
         instrument.set_live_preset(preset)
         instrument.set_live_gain(gain_db)
-        needs_keys = midi_name is not None or osc_port is None
+        needs_keys = midi_name is not None or (osc_port is None and voice_in is None)
         chosen = choose_midi_input(instrument, midi_name) if needs_keys else None
         instrument.set_midi_input(chosen)
-        sys.stderr.write(f"{preset.name} listens to {chosen or 'OSC'}. Ctrl-C ends it.\n")
+        sys.stderr.write(f"{preset.name} listens to {chosen or voice_in or 'OSC'}. Ctrl-C ends it.\n")
         with accompanied(instrument, osc_port, record_path, passage_path), opened_door(instrument) as door:
+            if voice_in is not None:
+                follow_voice(instrument, voice_in, sensitivity_db)
             result = perform(instrument, seconds, meter_s=meter_s, as_json=as_json, door=door)
     finally:
         instrument.close()
@@ -125,6 +135,37 @@ def accompanied(
         yield
     finally:
         beside.close()
+
+
+def follow_voice(instrument: Instrument, wanted: str, sensitivity_db: float) -> None:
+    """Listen to a file of this name, or else to an input whose name contains it, once the sampler is ready.
+
+    Raises UserError where there is neither.
+    """
+    from app.services.voice_in import chosen_input
+
+    voice_in = instrument.voice_in()
+    if voice_in is None:
+        raise UserError("Nothing can be listened to here.", remedy="End the performance that is under way first.")
+    path = Path(wanted)
+    is_file = path.is_file()
+    if not is_file:
+        voice_in.look()
+    ready_by_s, found_by_s = time.monotonic() + _SAMPLER_PATIENCE_S, time.monotonic() + _INPUT_PATIENCE_S
+    while time.monotonic() < ready_by_s:
+        for event in instrument.poll():
+            raise_or_tell(event)
+        meter = instrument.live_meter()
+        if meter is not None and meter.state == "playing" and (is_file or voice_in.inputs()):
+            break
+        if not is_file and not voice_in.inputs() and time.monotonic() > found_by_s:
+            break
+        time.sleep(_POLL_S)
+    voice_in.set_sensitivity(sensitivity_db)
+    if is_file:
+        voice_in.listen_to_file(path)
+    else:
+        voice_in.choose(chosen_input(voice_in.inputs(), wanted).id)
 
 
 def choose_midi_input(instrument: InstrumentLike, wanted: str | None) -> str:

@@ -104,6 +104,10 @@ class AttachedSession:
     def learn(self, lane_id: str | None) -> None:
         self._ask("learn", value=lane_id)
 
+    @property
+    def voice_in(self) -> None:
+        """Chosen where the performance was started."""
+
     def meter(self) -> LiveMeter | None:
         return self._meter
 

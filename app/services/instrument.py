@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 
 from app.audio import messages as sound
-from app.audio.messages import DeviceInfo
 from app.live.stage.meter import LiveMeter
 from app.render.grid import n_samples_of
 from app.render.messages import CellsWritten, ClipReady, Export, Extract, MeasuredSpan, PreviewMade, Render, Reply
@@ -48,6 +47,7 @@ from app.services.measured import MeasuredCurves
 from app.services.parts import LiveLike, SoundLike
 from app.services.previews import Previews, PreviewWish
 from app.services.requests import RenderRequests
+from app.services.voice_in import VoiceInLike
 from app.state.controller_profile import ControllerProfile
 from app.state.passage import Passage
 from app.state.preset import Preset
@@ -116,12 +116,9 @@ class Instrument:
     def poll(self) -> list[Event]:
         for reply in self._link.take():
             self._hear(reply)
-        self._events += self._sound_events()
-        self._events += self._live.poll()
-        for poll in self._others:
-            self._events += poll()
-        has_audio = len(self._audio) > 0
-        due = self._requests.due(self._clock(), has_audio=has_audio) if self._is_open else None
+        self._events += [*self._sound_events(), *self._live.poll()]
+        self._events += [event for poll in self._others for event in poll()]
+        due = self._requests.due(self._clock(), has_audio=len(self._audio) > 0) if self._is_open else None
         if due is not None:
             self._send_render(due)
         elif self._is_idle() and (command := self._previews.due()) is not None:
@@ -179,8 +176,7 @@ class Instrument:
         """Whether nobody waits for a core: neither a render nor a live note."""
         if not self._is_open or self._gave_up or self._requests.is_busy or self._exports or self._extracts:
             return False
-        meter = self._live.meter()
-        return meter is None or meter.voices == 0
+        return (meter := self._live.meter()) is None or meter.voices == 0
 
     def _send_render(self, command: Render) -> None:
         if self._gave_up:
@@ -305,7 +301,7 @@ class Instrument:
     def under_runs(self) -> int:
         return self._sound.under_runs
 
-    def output_devices(self) -> list[DeviceInfo]:
+    def output_devices(self) -> list[sound.DeviceInfo]:
         return self._sound.devices()
 
     def set_output_device(self, device_id: str | None) -> None:
@@ -377,6 +373,9 @@ class Instrument:
             work()
         except UserError as fault:
             self._events.append(Notice(fault.message, fault.remedy))
+
+    def voice_in(self) -> VoiceInLike | None:
+        return self._live.voice_in
 
     def live_meter(self) -> LiveMeter | None:
         return self._live.meter()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from app.audio.messages import DeviceInfo
     from app.live.stage.meter import LiveMeter
     from app.services.events import RecordingState
+    from app.services.voice_in import VoiceInLike
     from app.state.controller_profile import ControllerProfile
     from app.state.passage import Passage
     from app.state.preset import Preset
@@ -158,6 +159,10 @@ class InstrumentLike(Protocol):
 
     def recording(self) -> RecordingState | None:
         """The recording that is under way."""
+        ...
+
+    def voice_in(self) -> VoiceInLike | None:
+        """The voice that is listened to as a controller; None where it cannot be chosen from here."""
         ...
 
     def live_meter(self) -> LiveMeter | None:

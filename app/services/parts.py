@@ -9,6 +9,7 @@ from typing import Protocol
 from app.audio.messages import DeviceInfo, SoundEvent
 from app.live.stage.meter import LiveMeter
 from app.services.events import Event, RecordingState
+from app.services.voice_in import VoiceInLike
 from app.state.controller_profile import ControllerProfile
 from app.state.preset import Preset
 from synth.spec import Float32Array
@@ -80,5 +81,10 @@ class LiveLike(Protocol):
         ...
 
     def recording(self) -> RecordingState | None: ...
+    @property
+    def voice_in(self) -> VoiceInLike | None:
+        """A voice that is listened to; None where it cannot be chosen from here."""
+        ...
+
     def meter(self) -> LiveMeter | None: ...
     def audio(self, n_frames: int) -> Float32Array: ...

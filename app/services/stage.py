@@ -40,6 +40,7 @@ from app.services.events import (
 from app.services.live_take import LiveTake, new_take_path
 from app.services.midi_activity import activity_of
 from app.services.preset_maps import PresetMaps
+from app.services.voice_in import VoiceInControl
 from app.state.controller_profile import ControllerProfile, default_profile
 from app.state.preset import Preset
 from app.store.controller_profiles import load_profile, save_profile
@@ -89,6 +90,7 @@ class StageSession:
     def __init__(self, sound: StreamSound, options: StageOptions, bank: Sequence[Preset] = ()) -> None:
         self.sound = sound
         self.engine = LiveEngine(sound.shared_name, options)
+        self.voice_in = VoiceInControl(self.engine.voice_in)
         self._bank = tuple(bank)
         self._maps = PresetMaps(self.engine.play)
         self._inputs = MidiInputs(self._on_midi, ring_name=self.engine.midi.name)
@@ -133,6 +135,7 @@ class StageSession:
                 events.append(Notice(f"The MIDI input {news.name} has gone.", "It is used again once it is back."))
         for said in self.engine.poll():
             events += self._understood(said)
+        events += self.voice_in.poll()
         recorded = self._take.poll() if self._take is not None else None
         if recorded is not None:
             self._take = None

@@ -50,6 +50,10 @@ class Unplayed:
     def recording(self) -> RecordingState | None:
         return None
 
+    @property
+    def voice_in(self) -> None:
+        """Nobody listens."""
+
     def meter(self) -> LiveMeter | None:
         return None
 

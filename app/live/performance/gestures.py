@@ -7,12 +7,13 @@ from typing import Final
 
 KEYBOARD: Final = -1  # the channel of on-screen keys
 NETWORK: Final = -2  # the channel of OSC
+VOICE_IN: Final = -3  # the channel of a voice that is listened to
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPressed:
     t_s: float
-    channel: int  # KEYBOARD or NETWORK
+    channel: int  # KEYBOARD, NETWORK or VOICE_IN
     key: int
     note: float  # MIDI note number
     velocity: float  # 1..127

@@ -39,6 +39,7 @@ from app.live.stage.messages import (
     UseProfile,
 )
 from app.live.stage.meter import Meter
+from app.live.voice_in.host import VoiceIn
 from app.midi.ring import MidiRing
 from app.state.controller_profile import ControllerProfile
 from app.state.preset import Preset
@@ -84,6 +85,7 @@ class LiveEngine:
         """sound_name   of the SharedState whose stream is written"""
         self.meter = Meter.create()
         self.midi = MidiRing.create()
+        self.voice_in = VoiceIn(self.play)
         self._sound_name, self._options = sound_name, options
         self._heard: queue.SimpleQueue[FromStage] = queue.SimpleQueue()
         self._said: queue.SimpleQueue[ToPerformer | None] = queue.SimpleQueue()
@@ -115,6 +117,7 @@ class LiveEngine:
         if self._is_closing.is_set():
             return
         self._is_closing.set()
+        self.voice_in.close()
         self._said.put(Finish())
         self._said.put(None)
         if self._watcher.ident is not None:
@@ -214,6 +217,7 @@ class LiveEngine:
             n_variations=options.n_variations,
             locked_variation=options.locked_variation,
             seed=options.seed,
+            voice_in=self.voice_in.ring.name,
         )
 
     def _begin(

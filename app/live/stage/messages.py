@@ -22,6 +22,7 @@ class StageSettings:
     device                       "auto", "cpu" or "cuda"
     n_steps                      jumps a block of latents is drawn in while the machine keeps up
     polyphony                    the most voices at once; None: as the profile says
+    voice_in                     name of the GestureRing of a voice that is listened to; "": there is none
     """
 
     meter: str
@@ -36,6 +37,7 @@ class StageSettings:
     n_variations: int = 2
     locked_variation: int | None = None
     seed: int = 0
+    voice_in: str = ""
 
 
 # ---- to the performer

@@ -55,6 +55,7 @@ from app.live.stage.messages import (
 from app.live.stage.meter import Meter
 from app.live.stage.pipes import news_of
 from app.live.stage.voices import MAX_BLOCK
+from app.live.voice_in.ring import GestureRing
 from app.midi.messages import StreamMessage
 from app.midi.ring import MidiRing
 from app.midi.stream import MidiStream
@@ -112,6 +113,7 @@ class Performer:
         self._meter = Meter.attach(settings.meter)
         self._state = SharedState.attach(settings.sound)
         self._midi = MidiRing.attach(settings.midi)
+        self._voice_in = GestureRing.attach(settings.voice_in) if settings.voice_in else None
         self._stream = MidiStream()
         self._writer = RingWriter(self._state)
         self._clock = StreamClock()
@@ -148,6 +150,9 @@ class Performer:
             for message in self._stream.feed(data, t_s):
                 self._queue(message.t_s, message)
                 self._take_for_learning(message)
+        if self._voice_in is not None:
+            for gesture in self._voice_in.take():
+                self._queue(gesture.t_s, gesture)
         if self._has_news():
             self._obey(self._connection.recv())
 

@@ -1,0 +1,1 @@
+"""How well listening hears: its network fitted to the ears' labels, and its figures against judges that look ahead."""
