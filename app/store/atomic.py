@@ -53,6 +53,15 @@ def write_atomically(path: Path, content: bytes, *, keep_backup: bool = False) -
                 temporary.unlink()
 
 
+def make_folder(folder: Path, *, remedy: str = "Check its parent.", mode: int = 0o777) -> Path:
+    """Make `folder` and what it lies in, where they are not there -> itself. Raises UserError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=mode)
+    except OSError as fault:
+        raise UserError(f"{folder} cannot be made: {fault.strerror or fault}.", remedy=remedy) from fault
+    return folder
+
+
 def read_bytes(path: Path) -> bytes:
     """The whole file. Raises UserError where it cannot be read."""
     try:

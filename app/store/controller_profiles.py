@@ -19,8 +19,7 @@ import platformdirs
 from app.state.controller_profile import Binding, ControllerProfile, default_profile
 from app.state.places import PlacedError, at
 from app.state.response import LINEAR, ResponseCurve
-from app.store.atomic import write_atomically
-from app.store.documents import Document, Fields, Migration, format_document, migrate, pairs, read_document
+from app.store.documents import Document, Fields, Migration, migrate, pairs, read_document, save_document, set_aside
 from synth.errors import UserError
 
 _logger = logging.getLogger(__name__)
@@ -60,14 +59,9 @@ def load_profile(name: str, folder: Path | None = None) -> LoadedProfile:
     try:
         return LoadedProfile(read_profile_file(path))
     except UserError as fault:
-        aside = path.with_name(f"{path.name}.broken")
-        try:
-            path.replace(aside)
-            kept = f"The old file is kept as {aside}."
-        except OSError as obstacle:
-            kept = f"The old file stays at {path} ({obstacle.strerror})."
         _logger.info("controller profile at %s not used: %s", path, fault)
-        told = UserError(f"The profile of {name} could not be used: {fault.message}", remedy=f"{fault.remedy} {kept}")
+        problem = f"The profile of {name} could not be used: {fault.message}"
+        told = UserError(problem, remedy=f"{fault.remedy} {set_aside(path)}")
         return LoadedProfile(default_profile(name), told)
 
 
@@ -94,12 +88,7 @@ def read_profile_file(path: Path) -> ControllerProfile:
 def save_profile(profile: ControllerProfile, folder: Path | None = None) -> Path:
     """Write the profile in place of the one its controller had. -> its path. Raises UserError."""
     path = profile_path(profile.name, folder)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        problem = f"{path.parent} cannot be made: {fault.strerror or fault}."
-        raise UserError(problem, remedy="Check its parent.") from fault
-    write_atomically(path, (format_document(profile_to_document(profile)) + "\n").encode("utf-8"))
+    save_document(path, profile_to_document(profile))
     return path
 
 

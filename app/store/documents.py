@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.state.places import PlacedError, join_place
-from app.store.atomic import read_bytes
+from app.store.atomic import make_folder, read_bytes, write_atomically
 from synth.errors import UserError
 
 Document = dict[str, Any]
@@ -50,6 +50,22 @@ def parse_document(content: bytes, name: str, *, what: str) -> Document:
     if not isinstance(document, dict):
         raise UserError(f"{name} is not a {what}: it holds no JSON object.", remedy=remedy)
     return document
+
+
+def save_document(path: Path, document: Document, *, remedy: str = "Check its parent.") -> None:
+    """Write `document` in place of what is at `path`, its folder made where it is not there. Raises UserError."""
+    make_folder(path.parent, remedy=remedy)
+    write_atomically(path, (format_document(document) + "\n").encode("utf-8"))
+
+
+def set_aside(path: Path) -> str:
+    """Keep a file that cannot be used as `<name>.broken`, so that it can be mended -> what to tell of it."""
+    aside = path.with_name(f"{path.name}.broken")
+    try:
+        path.replace(aside)
+    except OSError as obstacle:
+        return f"The old file stays at {path} ({obstacle.strerror})."
+    return f"The old file is kept as {aside}."
 
 
 def migrate(document: Document, current: int, migrations: Mapping[int, Migration], *, what: str) -> Document:

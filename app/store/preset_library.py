@@ -15,8 +15,7 @@ from typing import Any, Final
 import platformdirs
 
 from app.state.places import PlacedError
-from app.store.atomic import write_atomically
-from app.store.documents import Document, Fields, Migration, format_document, migrate, read_document
+from app.store.documents import Document, Fields, Migration, migrate, read_document, save_document
 from synth.errors import UserError
 
 LIBRARY_REVISION: Final = 1
@@ -90,17 +89,13 @@ def load_library(path: Path | None = None) -> PresetLibrary:
 def save_library(library: PresetLibrary, path: Path | None = None) -> None:
     """Keep the library, atomically. Raises UserError."""
     path = library_path() if path is None else path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UserError(f"{path.parent} cannot be made: {fault.strerror or fault}.", remedy="Check it.") from fault
     document: Document = {
         "revision": LIBRARY_REVISION,
         "favourites": list(library.favourites),
         "recent": list(library.recent),
         "programs": {str(number): preset_id for number, preset_id in library.programs.items()},
     }
-    write_atomically(path, (format_document(document) + "\n").encode("utf-8"))
+    save_document(path, document)
 
 
 def _ids(items: list[Any], place: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ import platformdirs
 from app.state.places import PlacedError, at
 from app.state.preset import NEUTRAL_PRESET, Preset
 from app.state.preset_parts import AdapterReference, ModelReference
-from app.store.atomic import read_bytes, write_atomically
+from app.store.atomic import make_folder, read_bytes, write_atomically
 from app.store.documents import Document, Fields, Migration, format_document, migrate, pairs, parse_document
 from app.store.installed_packs import installed_preset_folders
 from synth.errors import UserError
@@ -142,11 +142,7 @@ def format_preset(preset: Preset) -> bytes:
 def save_preset(preset: Preset, folder: Path | None = None) -> Path:
     """Write `<id>.json` to `folder` (default: the user's own, made where needed). -> its path"""
     folder = user_preset_folder() if folder is None else folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UserError(f"{folder} cannot be made: {fault.strerror or fault}.", remedy="Check its parent.") from fault
-    path = folder / f"{preset.id}{PRESET_SUFFIX}"
+    path = make_folder(folder) / f"{preset.id}{PRESET_SUFFIX}"
     write_atomically(path, format_preset(preset))
     return path
 

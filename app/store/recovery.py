@@ -6,7 +6,6 @@ to no running process is offered at the next start.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import uuid
@@ -19,8 +18,7 @@ import psutil
 
 from app.state.passage import Passage
 from app.state.places import PlacedError
-from app.store.atomic import write_atomically
-from app.store.documents import Document, Fields, format_document, read_document
+from app.store.documents import Document, Fields, read_document, save_document, set_aside
 from app.store.passages import passage_from_document, passage_to_document
 from synth.errors import UserError
 
@@ -61,11 +59,7 @@ class RecoveryFile:
             "saved_at_s": now_s,
             "passage": passage_to_document(passage),
         }
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as fault:
-            raise UserError(f"{self._folder} cannot be made: {fault.strerror or fault}.", remedy="Save now.") from fault
-        write_atomically(self._file, (format_document(document) + "\n").encode("utf-8"))
+        save_document(self._file, document, remedy="Save now.")
 
     def discard(self) -> None:
         """Nothing is unsaved any more."""
@@ -80,9 +74,7 @@ def find_recoverable(folder: Path | None = None) -> list[Recovered]:
         try:
             recovered = _read(file)
         except UserError as fault:
-            _logger.info("Recovery file set aside: %s", fault)
-            with contextlib.suppress(OSError):
-                file.replace(file.with_name(f"{file.name}.broken"))
+            _logger.info("Recovery file not used: %s %s", fault, set_aside(file))
             continue
         if recovered is not None:
             found.append(recovered)

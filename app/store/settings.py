@@ -15,8 +15,7 @@ from typing import Any, Final
 import platformdirs
 
 from app.state.places import PlacedError
-from app.store.atomic import write_atomically
-from app.store.documents import Document, Fields, Migration, format_document, migrate, read_document
+from app.store.documents import Document, Fields, Migration, migrate, read_document, save_document, set_aside
 from synth.errors import UserError
 
 _logger = logging.getLogger(__name__)
@@ -98,29 +97,20 @@ def load_settings(path: Path | None = None) -> LoadedSettings:
     try:
         return LoadedSettings(_from_document(read_document(path, what="settings")))
     except UserError as fault:
-        aside = path.with_name(f"{path.name}.broken")
-        try:
-            path.replace(aside)
-            kept = f"The old file is kept as {aside}."
-        except OSError as obstacle:
-            kept = f"The old file stays at {path} ({obstacle.strerror})."
         _logger.info("Settings at %s not used: %s", path, fault)
-        told = UserError(f"The settings could not be used: {fault.message}", remedy=f"Defaults are in force. {kept}")
+        problem = f"The settings could not be used: {fault.message}"
+        told = UserError(problem, remedy=f"Defaults are in force. {set_aside(path)}")
         return LoadedSettings(Settings(), told)
 
 
 def save_settings(settings: Settings, path: Path | None = None) -> None:
     """Write the settings atomically. Raises UserError."""
     path = settings_path() if path is None else path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UserError(f"{path.parent} cannot be made: {fault.strerror or fault}.", remedy="Check it.") from fault
     document: Document = {"revision": SETTINGS_REVISION}
     for field in fields(settings):
         value: Any = getattr(settings, field.name)
         document[field.name] = list(value) if isinstance(value, tuple) else value
-    write_atomically(path, (format_document(document) + "\n").encode("utf-8"))
+    save_document(path, document)
 
 
 def _from_document(document: Document) -> Settings:

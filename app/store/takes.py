@@ -20,7 +20,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from app.state.passage import Passage, Take
-from app.store.atomic import read_bytes, write_atomically
+from app.store.atomic import make_folder, read_bytes, write_atomically
 from synth.errors import UserError
 from synth.spec.audio import SAMPLE_RATE_HZ
 from synth.spec.controls import Float32Array
@@ -73,11 +73,7 @@ def save_take(
         audio_sha256=hashlib.sha256(flac.getvalue()).hexdigest(),
         audio_exponent=exponent,
     )
-    folder = takes_folder(passage_path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UserError(f"{folder} cannot be made: {fault.strerror or fault}.", remedy="Save elsewhere.") from fault
+    make_folder(takes_folder(passage_path), remedy="Save elsewhere.")
     write_atomically(_latents_path(passage_path, take), latents)
     write_atomically(_audio_path(passage_path, take), flac.getvalue())
     return take

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from app.store.atomic import read_bytes, write_atomically
+from app.store.atomic import make_folder, read_bytes, write_atomically
 from app.store.packs.reader import Pack, PackReader
 from app.store.packs.registry import Listed, format_registry, listed
 from app.store.packs.summary import contents_line
@@ -65,10 +65,7 @@ def write_gallery(packs: Path, out: Path, *, title: str) -> tuple[list[Listed], 
             faults.append(UserError(f"{path.name}: {fault.message}", remedy=fault.remedy))
     if not shown:
         raise UserError(f"There is no good pack in {packs}.", remedy=f"Put {PACK_SUFFIX} files there.")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as fault:
-        raise UserError(f"{out} cannot be made: {fault.strerror or fault}.", remedy="Check its parent.") from fault
+    make_folder(out)
     entries: list[Listed] = []
     for one in shown:
         # Called by what it is, not as it was: the page's links must not depend on names that strangers chose.

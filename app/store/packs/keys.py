@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from app.state.places import PlacedError, at
-from app.store.atomic import read_bytes, write_atomically
+from app.store.atomic import make_folder, read_bytes, write_atomically
 from app.store.documents import Document, Fields, Migration, format_document, migrate, read_document
 from app.store.packs.signing import PublicKey
 from synth.errors import UserError
@@ -125,7 +125,7 @@ def read_pins(folder: Path | None = None) -> Pins:
 
 def write_pins(pins: Pins, folder: Path | None = None) -> None:
     """Keep these keys. Raises UserError."""
-    folder = _made(keys_folder() if folder is None else folder)
+    folder = make_folder(keys_folder() if folder is None else folder, mode=0o700)
     keys = [{"author": pin.author, "public_key": pin.key.raw.hex()} for pin in pins.pins]
     document: Document = {"revision": PINS_REVISION, "keys": keys}
     write_atomically(folder / _PINS, (format_document(document) + "\n").encode("utf-8"))
@@ -133,7 +133,7 @@ def write_pins(pins: Pins, folder: Path | None = None) -> None:
 
 def make_author_key(folder: Path | None = None) -> Ed25519PrivateKey:
     """A new key of this machine's author, readable by its user alone. Raises UserError where there is one."""
-    path = _made(keys_folder() if folder is None else folder) / _PRIVATE
+    path = make_folder(keys_folder() if folder is None else folder, mode=0o700) / _PRIVATE
     key = Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     try:
@@ -161,14 +161,6 @@ def read_author_key(folder: Path | None = None) -> Ed25519PrivateKey | None:
     if not isinstance(key, Ed25519PrivateKey):
         raise UserError(f"{path} is no Ed25519 key.", remedy="Restore it, or remove it and make another.")
     return key
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as fault:
-        raise UserError(f"{folder} cannot be made: {fault.strerror or fault}.", remedy="Check its parent.") from fault
-    return folder
 
 
 def _public(digits: str) -> PublicKey:
