@@ -12,110 +12,35 @@ Each session has a server name of its own, so sessions, and a user's own JACK, d
 from __future__ import annotations
 
 import contextlib
-import itertools
-import os
-import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
 
 import jack
 import numpy as np
 import numpy.typing as npt
 
+from app.commands.stage_bench.rig import JackServer
+from synth.spec import SAMPLE_RATE_HZ
 from tests.dependants import dependent
 
-RATE_HZ = 48_000
 _PATIENCE_S = 10.0
-_serial = itertools.count(1)
 
 
-class JackSession:
-    """jackd on its dummy driver with JACK_DEFAULT_SERVER pointing at it, until the context, or its process, ends.
+class JackSession(JackServer):
+    """The bench's server, ended with this process however that ends, and with clients in this process."""
 
-    rate_hz, period_frames   of the dummy driver
-    """
+    def __init__(self, *, rate_hz: int = SAMPLE_RATE_HZ, period_frames: int = 128) -> None:
+        super().__init__(period_frames, rate_hz=rate_hz)
 
-    def __init__(self, *, rate_hz: int = RATE_HZ, period_frames: int = 128) -> None:
-        self.rate_hz = rate_hz
-        self.period_frames = period_frames
-        self.name = f"stridor-test-{os.getpid()}-{next(_serial)}"
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None
-        # libjack keeps a machine-wide table of eight servers; only an orderly end of the same name frees a place in it.
-        self._must_reclaim = False
-        self._environment_before: dict[str, str | None] = {}
+    def command(self) -> list[str]:
+        return dependent(super().command())
 
-    def __enter__(self) -> Self:
-        for key, value in {"JACK_DEFAULT_SERVER": self.name, "JACK_NO_START_SERVER": "1"}.items():
-            self._environment_before[key] = os.environ.get(key)
-            os.environ[key] = value
-        try:
-            self.start()
-        except BaseException:
-            self._restore_environment()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-        self._restore_environment()
-
-    def start(self) -> None:
-        """Start the server and wait until clients can connect. Raises RuntimeError, with its log, when it does not."""
-        self._must_reclaim = False
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - kill() closes it
-        urgency = "-R" if _may_be_realtime() else "-r"
-        driver = ["-d", "dummy", "-r", str(self.rate_hz), "-p", str(self.period_frames)]
-        command = dependent(["jackd", "-n", self.name, urgency, *driver])
-        self._process = subprocess.Popen(command, stdout=self._log, stderr=subprocess.STDOUT)
-        deadline_s = time.monotonic() + _PATIENCE_S
-        # The last semaphore of its start. libjack would wait five seconds for a server that is only half there.
-        is_up = Path(f"/dev/shm/jack_sem.{os.getuid()}_{self.name}_freewheel")
-        while True:
-            if is_up.exists():
-                with contextlib.suppress(jack.JackOpenError), quiet_libraries():
-                    self.client("probe").close()
-                    return
-            if self._process.poll() is not None or time.monotonic() > deadline_s:
-                self._log.seek(0)
-                words = self._log.read().decode(errors="replace")
-                self.stop()
-                raise RuntimeError(f"jackd does not start:\n{words}")
-            time.sleep(0.05)
-
-    def stop(self) -> None:
-        """End the server in good order. Idempotent."""
-        if self._must_reclaim:
-            self.start()
-        process, self._process = self._process, None
-        if process is not None:
-            process.terminate()
-            try:
-                process.wait(_PATIENCE_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._close_log()
-
-    def kill(self) -> None:
-        """End the server without ceremony, as when it crashes."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            self._must_reclaim = True
-        self._close_log()
-
-    def _close_log(self) -> None:
-        if self._log is not None:
-            self._log.close()
-            self._log = None
+    def is_up(self) -> bool:
+        if super().is_up():
+            with contextlib.suppress(jack.JackOpenError), quiet_libraries():
+                self.client("probe").close()
+                return True
+        return False
 
     def client(self, name: str) -> jack.Client:
         """A client of this server, not activated."""
@@ -143,13 +68,6 @@ class JackSession:
             yield capture
         finally:
             capture.close()
-
-    def _restore_environment(self) -> None:
-        for key, value in self._environment_before.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
 
 
 class Capture:
@@ -180,7 +98,7 @@ class Capture:
 
     def wait_for(self, n_samples: int) -> None:
         """Until so many samples have been recorded since the start. Raises TimeoutError."""
-        deadline_s = time.monotonic() + _PATIENCE_S + n_samples / RATE_HZ
+        deadline_s = time.monotonic() + _PATIENCE_S + n_samples / SAMPLE_RATE_HZ
         while self._n_samples < min(n_samples, len(self._buffer)):
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"captured {self._n_samples} of {n_samples} samples")
@@ -200,16 +118,6 @@ class Capture:
         with quiet_libraries():
             self._client.deactivate()
             self._client.close()
-
-
-def _may_be_realtime() -> bool:
-    """Whether the driver's clock and its clients may run before other work, as with a real sound card."""
-    try:
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    except PermissionError:
-        return False
-    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-    return True
 
 
 @contextlib.contextmanager
