@@ -31,6 +31,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("save_as", "Save As…", ("Ctrl+Shift+S",), "Save the passage under another name"),
     Command("import_midi", "Import MIDI…", ("Ctrl+I",), "Make a passage from a MIDI file"),
     Command("extract", "Extract from Recording…", ("Ctrl+E",), "Turn a recording of a voice into notes and lanes"),
+    Command("adapt", "Adapt to a Voice…", ("Ctrl+Shift+A",), "Make a preset of somebody's recordings"),
     Command("export", "Export Audio…", ("Ctrl+Shift+E",), "Render to a WAV or FLAC file"),
     Command("preferences", "Preferences…", ("Ctrl+,",), "Devices, rendering and appearance"),
     Command("quit", "Quit", ("Ctrl+Q",)),

@@ -10,6 +10,7 @@ from pathlib import Path
 from PySide6.QtWidgets import QApplication
 
 from app.services import InstrumentLike
+from app.services.adapting import AdaptingDesk, AdaptingLike
 from app.state.passage import Passage
 from app.state.preset import Preset
 from app.store.passages import load_passage
@@ -58,6 +59,7 @@ def build_window(
     path: Path | None = None,
     save: Callable[[Settings], None] = save_settings,
     recovery: RecoveryFile | None = None,
+    adapting: AdaptingLike | None = None,
 ) -> MainWindow:
     """A window on `passage` (default: an empty one), not shown yet; `session.start()` begins polling.
 
@@ -87,6 +89,7 @@ def build_window(
             store=PreferencesStore(settings, save),
             presets=shelf,
             recovery=RecoveryFile() if recovery is None else recovery,
+            adapting=AdaptingDesk() if adapting is None else adapting,
         )
     )
     for part in (
@@ -119,9 +122,11 @@ def run_window(instrument: InstrumentLike, settings: Settings, passage_path: Pat
         window.files.start()
         if passage_path is None:
             window.files.offer_recovery()
+        window.adapting.tell_unfinished()
         return application.exec()
     finally:
         window.session.stop()
+        window.adapting.close()
         instrument.close()
 
 

@@ -25,6 +25,7 @@ _MENUS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "",
             "import_midi",
             "extract",
+            "adapt",
             "",
             "export",
             "",

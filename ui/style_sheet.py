@@ -35,9 +35,12 @@ QToolButton#small { background: $raised; border: 1px solid $border; padding: 0px
 QToolButton#small:checked { background: $accent; border-color: $accent; }
 QToolButton#panic { background: transparent; border: 1px solid $danger; color: $danger; font-weight: 600; }
 QToolButton#panic:hover { background: $danger; color: $accent_text; }
+QFrame#drop { background: $panel; border: 1px dashed $text_faint; border-radius: 8px; }
+QWidget#page { background: $window; }
 QLabel#dim, QLabel#unit { color: $text_dim; font-size: 11px; }
 QLabel#faint { color: $text_faint; font-size: 11px; }
 QLabel#title { font-weight: 600; }
+QLabel#heading { font-size: 18px; font-weight: 600; }
 QLabel#section { color: $text_faint; font-size: 10px; font-weight: 600; letter-spacing: 1px; }
 QLabel#clock { font-size: 20px; font-weight: 500; }
 QLabel#tag { background: $hover; color: $text_dim; border-radius: 7px; padding: 1px 7px; font-size: 10px; }

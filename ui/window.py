@@ -20,9 +20,11 @@ from PySide6.QtWidgets import (
 )
 
 from app.services import Exported, InstrumentLike
+from app.services.adapting import AdaptingLike
 from app.state.capture import capture
 from app.store.recovery import RecoveryFile
 from ui.actions import Actions
+from ui.adapting.wiring import AdaptingDoor, dropped_recordings
 from ui.canvas.context import CanvasContext
 from ui.canvas.timeline import Timeline
 from ui.commands import connect_commands
@@ -60,6 +62,7 @@ class WindowParts:
     store: PreferencesStore
     presets: PresetShelf
     recovery: RecoveryFile
+    adapting: AdaptingLike
 
 
 class MainWindow(QMainWindow):
@@ -102,6 +105,7 @@ class MainWindow(QMainWindow):
         self._connect_document()
         connect_commands(self)
         connect_performance(self)
+        self.adapting = AdaptingDoor(self)
         theme.changed.connect(self._apply_theme)
         self._apply_theme()
         self._restore()
@@ -135,9 +139,10 @@ class MainWindow(QMainWindow):
         )
 
     def closeEvent(self, event: QCloseEvent) -> None:
-        if not self.files.may_leave():
+        if not self.files.may_leave() or not self.adapting.may_leave():
             event.ignore()
             return
+        self.adapting.close()
         self.session.stop()
         self.audition.stop()
         self.keyboard.release_all()
@@ -154,12 +159,15 @@ class MainWindow(QMainWindow):
         event.accept()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        if _dropped_file(event) is not None:
+        if _dropped_file(event) is not None or dropped_recordings(event.mimeData()):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        path = _dropped_file(event)
-        if path is not None:
+        path, recordings = _dropped_file(event), dropped_recordings(event.mimeData())
+        if recordings:
+            event.acceptProposedAction()
+            self.adapting.open(recordings)
+        elif path is not None:
             event.acceptProposedAction()
             if path.suffix.lower() in DROPPABLE_PRESETS:
                 self.preset_panel.take_file(path)
@@ -239,6 +247,7 @@ class MainWindow(QMainWindow):
         self.preset_panel.chosen.connect(document.set_preset)
         self.preset_panel.heard.connect(self.audition.play)
         self.preset_panel.moved.connect(self.audition.use)
+        self.preset_panel.listed.connect(self.audition.prepare)
         self.preset_panel.told.connect(self.notice.tell)
         self.preset_panel.capture_asked.connect(self._capture_preset)
         self.parts.presets.changed.connect(self.session.follow_presets)
@@ -249,7 +258,6 @@ class MainWindow(QMainWindow):
     def _capture_preset(self) -> None:
         document, at_s = self.document, self.context.playhead.position_s
         at_s = min(at_s, document.passage.duration_s)
-        self.preset_panel.listed.connect(self.audition.prepare)
         self.preset_panel.keep(capture(document.passage, document.voice, document.preset, at_s))
 
     def _on_exported(self, event: Exported) -> None:

@@ -109,11 +109,15 @@ class Stopped:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """There is an adapter. preset_id: installed; "" where it was not asked for."""
+    """There is an adapter. preset_id: installed; "" where it was not asked for.
+
+    previews   folder of held-out recordings, sung before and after: 1_real.flac, 1_before.flac, 1_after.flac...
+    """
 
     preset_id: str
     preset_name: str
     report: Mapping[str, Any]
+    previews: Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def carry_out(
         return Outcome(done, None, None)
     preset = save_adapted_preset(done, run, request.technique, (request.weights or Path("default")).name)
     installed = install_adapted(done, preset) if request.install else None
-    tell(Finished(installed.id if installed is not None else "", preset.name, done.report))
+    tell(Finished(installed.id if installed is not None else "", preset.name, done.report, run / "previews"))
     return Outcome(done, preset, installed)
 
 

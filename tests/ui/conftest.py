@@ -14,6 +14,7 @@ from app.state.passage import Lane, Note, Passage, Voice
 from app.state.preset import Preset
 from app.store.recovery import RecoveryFile
 from app.store.settings import Settings
+from tests.ui.fake_desk import FakeDesk
 from tests.ui.fake_instrument import FakeInstrument
 from ui.application import build_window, make_application
 from ui.window import MainWindow
@@ -58,6 +59,7 @@ def make_window(
             presets=PRESETS,
             save=saved.append,
             recovery=RecoveryFile(tmp_path / "recovery"),
+            adapting=FakeDesk(),
         )
         window.resize(1200, 800)
         window.show()

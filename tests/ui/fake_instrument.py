@@ -31,6 +31,7 @@ class FakeInstrument:
         self.wished: list[PreviewWish] = []
         self.previews: set[str] = set()  # ids of presets whose previews have been made
         self.previewed: list[str] = []  # ids; empty: stopped
+        self.sounds: list[Float32Array] = []
         self.cancelled = 0
         self.panics = 0
         self.live_lanes: dict[str, float | None] = {}
@@ -69,11 +70,6 @@ class FakeInstrument:
     def audio(self) -> Float32Array:
         return self.sound
 
-    def export(self, passage: Passage, path: Path, *, quality: str = "final", stems: bool = False) -> None:
-        self.exported.append((path, quality))
-
-    def extract(self, audio_path: Path) -> None:
-        self.extracted.append(audio_path)
     def want_previews(self, wishes: Sequence[PreviewWish]) -> None:
         self.wished = list(wishes)
 
@@ -86,6 +82,11 @@ class FakeInstrument:
     def stop_preview(self) -> None:
         self.previewed.append("")
 
+    def export(self, passage: Passage, path: Path, *, quality: str = "final", stems: bool = False) -> None:
+        self.exported.append((path, quality))
+
+    def extract(self, audio_path: Path) -> None:
+        self.extracted.append(audio_path)
 
     def play(self, start_s: float, loop: tuple[float, float] | None = None) -> None:
         self.played.append((start_s, loop))
@@ -94,6 +95,9 @@ class FakeInstrument:
 
     def pause(self) -> None:
         self.is_playing = False
+
+    def play_sound(self, sound: Float32Array) -> None:
+        self.sounds.append(sound)
 
     def output_devices(self) -> list[DeviceInfo]:
         return [DeviceInfo("card", "Studio Card", "ALSA", 2, 48_000.0, 0.01)]
@@ -127,6 +131,9 @@ class FakeInstrument:
 
     def learn(self, lane_id: str | None) -> None:
         self.learning = lane_id
+
+    def voice_in(self) -> None:
+        """Nobody listens."""
 
     def live_meter(self) -> LiveMeter | None:
         self.meters_asked += 1
