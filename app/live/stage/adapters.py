@@ -35,7 +35,7 @@ from synth.streaming.sampler import StreamingSampler
 _log = logging.getLogger(__name__)
 
 _PACKED_KEPT: Final = 3  # networks with adapters worked in, each as large as the base
-_NICENESS: Final = 10
+_NICENESS: Final = 5
 _N_REGIONS: Final = len(REGIONS)
 
 Strengths = tuple[float, ...]
@@ -87,11 +87,18 @@ class LiveAdapters:
         self._packed: OrderedDict[Strengths, Network] = OrderedDict()
         self._being_packed: Strengths | None = None
         self._ready: _Loaded | None = None
-        self._jobs: SimpleQueue[Callable[[], _Loaded | _Packed | None]] = SimpleQueue()
+        self._given_up: dict[int, int] = {}  # place -> the wish that could not be fulfilled there
+        self._jobs: SimpleQueue[Callable[[], _Loaded | _Packed | None] | None] = SimpleQueue()
         self._done: SimpleQueue[_Loaded | _Packed | UserError] = SimpleQueue()
         self.version = 0
         rack.on_trouble = lambda message, remedy: self._done.put(UserError(message, remedy=remedy))
         self._thread = threading.Thread(target=self._work, name="adapters", daemon=True)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._jobs.put(None)
+        if self._thread.ident is not None:
+            self._thread.join()
 
     # ---- between two pieces of work
 
@@ -100,7 +107,9 @@ class LiveAdapters:
         memory = self._memory
         asked = tuple(map(int, memory.adapter_asked))
         if any(asked) and (self._asked is None or asked != self._asked.asked):
-            wish = _Wish(tuple(map(int, memory.adapter_id)), asked)
+            ids = map(int, memory.adapter_id)
+            hopeless = [self._given_up.get(place) == number for place, number in enumerate(asked)]
+            wish = _Wish(tuple(0 if gone else stored for stored, gone in zip(ids, hopeless, strict=True)), asked)
             self._asked = wish
             self._do(lambda: self._load(wish))
         with contextlib.suppress(Empty):
@@ -128,6 +137,7 @@ class LiveAdapters:
         for place, asked in enumerate(loaded.wish.asked):
             if place in loaded.faults:
                 self._tell(loaded.faults[place].message, loaded.faults[place].remedy)
+                self._given_up[place] = asked
                 memory.adapter_failed[place] = asked
             elif loaded.wish.stored[place]:
                 memory.adapter_loaded[place] = asked
@@ -197,8 +207,7 @@ class LiveAdapters:
         if hasattr(os, "setpriority"):
             with contextlib.suppress(OSError):
                 os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-        while True:
-            job = self._jobs.get()
+        while (job := self._jobs.get()) is not None:
             try:
                 done = job()
             except Exception:  # what sings goes on without what was to be done
@@ -218,7 +227,7 @@ class LiveAdapters:
         for adapter_id, place in wanted.items():
             try:
                 adapted = self._rack.adapted(self._base, {adapter_id})
-            except (UserError, OSError, ValueError, RuntimeError) as fault:
+            except Exception as fault:  # whatever a file may hold: the others are loaded
                 _log.info("adapter %s cannot be loaded: %r", adapter_id, fault)
                 self._rack.remove(adapter_id)
                 told = f"The adapter {adapter_id} cannot be loaded: {fault}"

@@ -159,6 +159,10 @@ class LiveSampler:
         self._warm(len(_lengths(self._sampler)))
         self._meter.ints[fields.SAMPLER_EPOCH] += 1
 
+    def close(self) -> None:
+        """End what works beside it."""
+        self._adapters.close()
+
     def step(self) -> bool:
         """Do the most urgent piece of work -> whether there was anything to do."""
         memory, now_s = self._memory, time.monotonic()

@@ -52,6 +52,8 @@ class StageRig:
         self.sampler: LiveSampler | None = LiveSampler(self.settings, engine, self.memory, self._said)
 
     def close(self) -> None:
+        if self.sampler is not None:
+            self.sampler.close()
         self.sampler = None
         self.memory.close()
         self.meter.close()
@@ -64,6 +66,8 @@ class StageRig:
 
     def replace_sampler(self) -> None:
         """A new one, that knows nothing."""
+        if self.sampler is not None:
+            self.sampler.close()
         self.sampler = LiveSampler(self.settings, self.engine, self.memory, self._said)
 
     def feed(self, event: StreamMessage | Gesture, place: int = 0) -> None:
