@@ -58,7 +58,7 @@ from synth.engine import CODEC_FILE, DEFAULT_WEIGHTS_DIR, DENOISER_FILE, Engine,
 from synth.errors import UserError
 from synth.train.descent import Batch, resolve_device
 from synth.train.diffusion import Statistics
-from synth.train.latents import LatentStore
+from synth.train.latents import KEPT_LATENTS, LatentStore
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ def _adapt(
 
 def encoded(material: Material, codec: Codec, base: Base) -> tuple[LatentStore, Batch]:
     """Latents of what is learnt, and a fixed batch of the validation split."""
-    latents = LatentStore(ClipStore(material.corpus, "train"), codec)
+    latents = LatentStore(ClipStore(material.corpus, "train"), codec, kept_in=material.corpus.folder / KEPT_LATENTS)
     kept = LatentStore(ClipStore(material.corpus, "validation"), codec, n_variants=1)
     recipe = AdaptRecipe(batch_size=_HELD_OUT_SIZE, rehearsal=0.0)
     # The first few seeds may draw short windows; any whole one is as good as another.

@@ -91,7 +91,7 @@ def summarise(arms: Sequence[Arm]) -> dict[str, Any]:
 
 def methods_table(summary: Mapping[str, Any], memory: Mapping[str, Any] | None) -> str:
     """The comparison in Markdown."""
-    header = ["method", "parameters", "share", "file kB", "minutes", "peak MB", *_SHOWN, "gap closed"]
+    header = ["method", "parameters", "share", "file kB", "minutes", "peak MB", *_SHOWN, "gap closed", "steps"]
     rows = []
     for method, found in summary.items():
         peak = f"{memory['methods'][method]['peak_mb']:.0f}" if memory else "not measured"
@@ -99,7 +99,7 @@ def methods_table(summary: Mapping[str, Any], memory: Mapping[str, Any] | None) 
         rows.append([
             method, str(found["parameters"]), f"{100 * found['share']:.2f} %", f"{np.mean(found['bytes']) / 1e3:.0f}",
             f"{found['minutes']['value']:.1f}", peak, *(_interval(found["change"][name]) for name in _SHOWN),
-            gap if isinstance(gap, str) else _interval(gap),
+            gap if isinstance(gap, str) else _interval(gap), f"{np.mean(found['steps']):.0f}",
         ])  # fmt: skip
     return table(header, rows) + "\nChanges are after - before on held-out recordings: less is better.\n"
 
@@ -166,7 +166,9 @@ def _parser() -> argparse.ArgumentParser:
     methods.add_argument("--seeds", default="0,1,2")
     methods.add_argument("--minutes", type=float, default=8.0)
     methods.add_argument("--material-minutes", type=float)
-    methods.add_argument("--judged", type=int, default=10)
+    methods.add_argument("--judged", type=int, default=24)
+    methods.add_argument("--clock", choices=("wall", "processor"), default="wall", help="what counts the minutes")
+    methods.add_argument("--methods", default=",".join(COMPARED))
     methods.add_argument("--no-memory", action="store_true")
     for name, segments in (("regions", 100), ("harm", 1_000)):
         one = parts.add_parser(name, parents=[shared])
@@ -186,9 +188,10 @@ def main(words: Sequence[str] | None = None) -> None:
         wanted = Wanted(
             tuple(given.paths), given.technique, Terms(given.licence, given.consent, given.author), given.run,
             "comparison", given.weights, given.minutes, AdaptRecipe(), given.material_minutes,
-            n_judged=given.judged, device=given.device,
+            n_judged=given.judged, device=given.device, clock=given.clock,
         )  # fmt: skip
-        summary = summarise(compare_methods(wanted, [int(seed) for seed in given.seeds.split(",")]))
+        seeds = [int(seed) for seed in given.seeds.split(",")]
+        summary = summarise(compare_methods(wanted, seeds, given.methods.split(",")))
         recipe = wanted.recipe
         memory = None
         if not given.no_memory:
