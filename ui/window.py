@@ -34,7 +34,6 @@ from ui.panels.files import AUDIO_SUFFIXES, MIDI_SUFFIXES, FileDesk
 from ui.panels.keyboard import OnScreenKeyboard
 from ui.panels.notice import NoticeBar
 from ui.panels.preferences import PreferencesDialog, ShortcutsDialog
-from ui.panels.presets import DROPPABLE as DROPPABLE_PRESETS
 from ui.panels.presets import PresetPanel
 from ui.panels.status import StatusLine
 from ui.panels.transport import TransportBar, engine_label
@@ -44,6 +43,7 @@ from ui.performance.panic_key import PanicKey
 from ui.performance.wiring import connect_performance
 from ui.preferences_store import PreferencesStore
 from ui.presets.audition import Audition
+from ui.presets.desk_menu import DROPPABLE as DROPPABLE_PRESETS
 from ui.presets.shelf import PresetShelf
 from ui.session import Session
 from ui.styled import styled

@@ -8,12 +8,14 @@ import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QInputDialog, QMessageBox
+from PySide6.QtWidgets import QApplication, QInputDialog, QMessageBox, QTableWidget
 from pytestqt.qtbot import QtBot
 
 from app.state.preset import Preset
 from app.store.installed_packs import packs_folder, read_installed
 from app.store.packs.install import Question
+from app.store.packs.keys import read_pins
+from app.store.packs.signing import public_key_of
 from app.store.preset_index import Query
 from app.store.preset_library import library_path, load_library
 from app.store.presets import load_preset, save_preset, user_preset_folder
@@ -23,6 +25,7 @@ from ui.presets import audition
 from ui.presets.comparing import CompareBar
 from ui.presets.dialogs import EditDialog, InstallDialog
 from ui.presets.listing import ROW_ROLE, PresetList
+from ui.presets.packs_dialog import PacksDialog
 from ui.presets.shelf import PresetShelf
 from ui.theme import Theme, ThemeChoice
 from ui.window import MainWindow
@@ -240,6 +243,36 @@ def test_questions_must_be_answered(window: MainWindow, tmp_path: Path, monkeypa
     assert read_installed().packs[0].presets == ("orc_growl-orcs", "orc_sigh")
     window.parts.presets.undo_pack()
     assert read_installed().packs == ()
+
+
+def test_packs_and_keys_are_shown_removed_and_forgotten(window: MainWindow, tmp_path: Path) -> None:
+    shelf = window.parts.presets
+    path = tmp_path / "orcs.stridorpack"
+    path.write_bytes(forge.good_pack())
+    shelf.install(path, shelf.plan(path), frozenset())
+    dialog = PacksDialog(shelf, window)
+    fingerprint = public_key_of(forge.KEY).fingerprint
+
+    def words(table: QTableWidget) -> list[str]:
+        cells = (table.item(0, column) for column in range(table.columnCount()))
+        return [cell.text() for cell in cells if cell is not None]
+
+    assert words(dialog.packs) == ["Orcs", "1.0", "Ann Singer", "CC0-1.0", "2", fingerprint]
+    assert words(dialog.pins) == ["Ann Singer", fingerprint]
+    assert not dialog.remove.isEnabled()
+    dialog.packs.selectRow(0)
+    dialog.remove.click()
+    assert read_installed().packs == ()
+    assert dialog.packs.rowCount() == 0
+    assert dialog.undo.text() == "Undo Remove Orcs"
+    dialog.undo.click()
+    assert [pack.id for pack in read_installed().packs] == ["orcs"]
+    dialog.pins.selectRow(0)
+    dialog.forget.click()
+    assert read_pins().pins == ()
+    menu = window.preset_panel.desk.menu(None)
+    assert "Undo Install Orcs" in [action.text() for action in menu.actions()]
+    dialog.deleteLater()
 
 
 def test_a_hostile_pack_is_one_line(window: MainWindow, tmp_path: Path) -> None:

@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QSignalBlocker, Qt, QTimer, Signal
+from PySide6.QtCore import QModelIndex, QPoint, QSignalBlocker, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QComboBox,
-    QDialog,
     QFrame,
     QHBoxLayout,
-    QInputDialog,
     QLabel,
     QLineEdit,
-    QMenu,
-    QMessageBox,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from app.state.preset import Preset
-from app.store.packs.writer import PACK_SUFFIX
 from app.store.preset_index import SHOWCASE, Query, Row
-from synth.errors import UserError
 from synth.spec import TECHNIQUES
 from ui.icons import icon
 from ui.presets.comparing import CompareBar
-from ui.presets.dialogs import EditDialog, InstallDialog
+from ui.presets.desk_menu import DeskMenu
 from ui.presets.listing import ROW_ROLE, PresetList
 from ui.presets.pills import TechniquePills
 from ui.presets.shelf import PresetShelf
 from ui.styled import Chooser, label, styled
 from ui.theme import Theme
 
-DROPPABLE = frozenset((PACK_SUFFIX, ".json"))
 _EVERYTHING, _FAVOURITES, _RECENT, _OWN = "All presets", "Favourites", "Recent", "Yours"
 _BY, _TAGGED = "By ", "Tag: "
 _MOST_AUTHORS = _MOST_TAGS = 20
@@ -74,6 +66,7 @@ class PresetPanel(QWidget):
         self.pills = TechniquePills(theme, TECHNIQUES)
         self.list = styled(PresetList(theme, shelf), "plain")
         self.compare = CompareBar()
+        self.desk = DeskMenu(theme, shelf, self)
         self._count = label("", "faint")
         self._about = QLabel("")
         self._credit = label("", "faint")
@@ -106,35 +99,19 @@ class PresetPanel(QWidget):
 
     def take_file(self, path: Path) -> None:
         """A pack or a preset that was dropped or opened: shown first, written only when agreed to."""
-        try:
-            if path.suffix.lower() == PACK_SUFFIX:
-                self._take_pack(path)
-            else:
-                self._take_preset(path)
-        except UserError as fault:
-            self.told.emit(fault.message, fault.remedy, "", True)
-
-    def edit(self) -> None:
-        """The marked preset's texts, level and number; the factory's become the user's own."""
-        preset = self._marked()
-        if preset is None:
-            return
-        dialog = EditDialog(preset, self._shelf.library.program_of(preset.id), self, title=f"Edit {preset.name}")
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            if dialog.edited() != preset:
-                self._shelf.save(dialog.edited())
-            if dialog.number() != self._shelf.library.program_of(preset.id):
-                self._shelf.set_program(preset.id, dialog.number())
-
-    def save_as(self) -> None:
-        """The marked preset under another name."""
-        preset = self._marked()
-        if preset is not None:
-            self._keep_as(preset, f"{preset.name} copy")
+        self.desk.take_file(path)
 
     def keep(self, preset: Preset) -> None:
         """Ask for a name and keep `preset` as the user's own."""
-        self._keep_as(preset, f"{preset.name} copy")
+        self.desk.keep_as(preset, f"{preset.name} copy")
+
+    def edit(self) -> None:
+        """The marked preset's texts, level and number; the factory's become the user's own."""
+        self.desk.edit(self._marked())
+
+    def save_as(self) -> None:
+        """The marked preset under another name."""
+        self.desk.save_as(self._marked())
 
     def choose_any(self) -> None:
         """One of those listed, by chance."""
@@ -184,13 +161,17 @@ class PresetPanel(QWidget):
         self._rest.timeout.connect(self._tell_listed)
         self.list.starred.connect(lambda chosen: shelf.set_favourite(chosen, not shelf.is_favourite(chosen)))
         self.list.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.list.customContextMenuRequested.connect(lambda at: self._menu().exec(self.list.mapToGlobal(at)))
+        self.list.customContextMenuRequested.connect(lambda at: self._show_menu(self.list.mapToGlobal(at)))
         self.dice.clicked.connect(self.choose_any)
-        self.more.clicked.connect(lambda: self._menu().exec(self.more.mapToGlobal(self.more.rect().bottomLeft())))
+        self.more.clicked.connect(lambda: self._show_menu(self.more.mapToGlobal(self.more.rect().bottomLeft())))
+        self.desk.told.connect(self.told)
+        self.desk.capture_asked.connect(self.capture_asked)
+        self.desk.compared.connect(self._fill_slot)
+        self.desk.kept.connect(self._on_kept)
         self.compare.filled.connect(self._fill_slot)
         self.compare.heard.connect(self.heard)
         self.compare.moved.connect(self.moved)
-        self.compare.kept.connect(lambda preset: self._keep_as(preset, preset.name.replace(" → ", " to ")))
+        self.compare.kept.connect(lambda preset: self.desk.keep_as(preset, preset.name.replace(" → ", " to ")))
         shelf.changed.connect(self._show_shelf)
         shelf.failed.connect(lambda message, remedy: self.told.emit(message, remedy, "", True))
 
@@ -300,63 +281,19 @@ class PresetPanel(QWidget):
         credit = [row.author, row.licence, "with adapters" if row.adapted else ""] if row is not None else []
         self._credit.setText(" · ".join(part for part in credit if part))
 
+    def _on_kept(self, preset_id: str) -> None:
+        self._chosen_id = preset_id
+        self.chosen.emit(preset_id)
+        self.show_chosen(preset_id)
+
+    def _show_menu(self, at: QPoint) -> None:
+        self.desk.menu(self._marked()).exec(at)
+
     def _fill_slot(self, slot: int) -> None:
         preset = self._marked()
         if preset is not None:
             self.compare.fill(slot, preset)
             self.heard.emit(preset)
-
-    def _keep_as(self, preset: Preset | None, name: str) -> None:
-        if preset is None:
-            return
-        name, is_agreed = QInputDialog.getText(self, "Save Preset As", "Name", text=name)
-        if is_agreed and name.strip():
-            saved = self._shelf.save_as(preset, name)
-            if saved is not None:
-                self._chosen_id = saved.id
-                self.chosen.emit(saved.id)
-                self.show_chosen(saved.id)
-
-    def _menu(self) -> QMenu:
-        menu, preset, desk = QMenu(self), self._marked(), self._shelf.desk
-
-        def add(words: str, call: Callable[[], object], *, may: bool = True) -> None:
-            menu.addAction(words.replace("&", "&&"), lambda: call()).setEnabled(may)
-
-        has_one = preset is not None
-        add("Edit…", self.edit, may=has_one)
-        add("Save As…", self.save_as, may=has_one)
-        add("Keep Voice at Playhead As…", self.capture_asked.emit)
-        is_own = preset is not None and desk.owns(preset.id)
-        add("Delete", lambda: self._shelf.delete(preset.id) if preset is not None else None, may=is_own)
-        menu.addSeparator()
-        add("Compare as A", lambda: self._fill_slot(0), may=has_one)
-        add("Compare as B", lambda: self._fill_slot(1), may=has_one)
-        menu.addSeparator()
-        undo_name, redo_name = desk.undo_name, desk.redo_name
-        add(f"Undo {undo_name}" if undo_name else "Undo", self._shelf.undo, may=undo_name is not None)
-        add(f"Redo {redo_name}" if redo_name else "Redo", self._shelf.redo, may=redo_name is not None)
-        add("Undo Newest Pack Installation", self._shelf.undo_pack)
-        return menu
-
-    def _take_pack(self, path: Path) -> None:
-        plan = self._shelf.plan(path)
-        dialog = InstallDialog(plan, self._theme, self)
-        if dialog.exec() == QDialog.DialogCode.Accepted:
-            entry = self._shelf.install(path, plan, dialog.agreed)
-            if entry is not None:
-                self.told.emit(f"Installed {entry.name}: {len(entry.presets)} presets.", "", "", False)
-
-    def _take_preset(self, path: Path) -> None:
-        preset = self._shelf.read_dropped(path)
-        box = QMessageBox(self)
-        box.setWindowTitle("Add Preset")
-        box.setTextFormat(Qt.TextFormat.PlainText)
-        terms = f"By {preset.author}. {preset.licence}. {preset.consent}"
-        box.setText(f"Add the preset {preset.name}?\n\n{terms}\n{preset.description}")
-        box.setStandardButtons(QMessageBox.StandardButton.Yes | QMessageBox.StandardButton.Cancel)
-        if box.exec() == QMessageBox.StandardButton.Yes:
-            self._shelf.keep_dropped(preset)
 
 
 class _SearchField(QLineEdit):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from PySide6.QtCore import QObject, Signal
 
 from app.state.preset import NEUTRAL_PRESET, Preset
-from app.store.installed_packs import InstalledPack, recording_beside
+from app.store.installed_packs import InstalledPack, InstalledPacks, read_installed, recording_beside
 from app.store.packs.compatibility import Weights, installed_weights
-from app.store.packs.install import Plan, Question, install, plan_installation, undo
+from app.store.packs.install import Plan, Question, install, plan_installation, remove, undo
+from app.store.packs.keys import Pins, read_pins, write_pins
 from app.store.packs.reader import read_pack
 from app.store.preset_desk import PresetDesk
 from app.store.preset_index import PresetIndex, Row, read_index, row_of
@@ -18,6 +20,7 @@ from app.store.preset_library import PresetLibrary, load_library, save_library
 from app.store.presets import FACTORY_FOLDER, load_preset_file
 from synth.errors import UserError
 
+T = TypeVar("T")
 _PRESETS_KEPT = 256
 
 
@@ -145,6 +148,22 @@ class PresetShelf(QObject):
         """Take the newest installation back."""
         self._do(undo)
 
+    def packs(self) -> InstalledPacks:
+        """The installed packs and the way back; none where the list cannot be read, which is told."""
+        return self._known(read_installed, InstalledPacks())
+
+    def remove_pack(self, pack_id: str) -> None:
+        """Take an installed pack out of force."""
+        self._do(lambda: remove(pack_id))
+
+    def pins(self) -> Pins:
+        """The keys of authors that are remembered."""
+        return self._known(read_pins, Pins())
+
+    def forget_key(self, fingerprint: str) -> None:
+        """The author's next pack counts as the first."""
+        self._do(lambda: write_pins(read_pins().without(fingerprint)))
+
     def read_dropped(self, path: Path) -> Preset:
         """A preset file from elsewhere. Raises UserError."""
         return load_preset_file(path)
@@ -155,6 +174,13 @@ class PresetShelf(QObject):
             self.save(preset)
         else:
             self.save_as(preset, preset.name)
+
+    def _known(self, read: Callable[[], T], nothing: T) -> T:
+        try:
+            return read()
+        except UserError as fault:
+            self.failed.emit(fault.message, fault.remedy)
+            return nothing
 
     def _do(self, action: Callable[[], object]) -> None:
         try:
