@@ -13,6 +13,7 @@ import argparse
 import json
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,15 @@ class ControlRun:
             self.lane_weight[index] = max(explained[name], 0.0)
         return explained
 
+    def favour_the_lagging(self, figures: Mapping[str, Mapping[str, float]]) -> None:
+        """Weight lanes by what `report` says still separates them from obeying, too: at equal weights, lanes that
+        follow already would go on being polished at the cost of those that do not."""
+        lag = torch.tensor(
+            [1.0 - figures[name]["correlation"] if name in figures else 0.0 for name in HEARD_LANES],
+            device=self.device, dtype=torch.float32,
+        )  # fmt: skip
+        self.lane_weight *= lag / lag.mean().clamp(min=1e-3)
+
     def begin_reader(self, n_steps: int) -> None:
         """Let the reader learn from the corpus alone, so that the first round's few windows are not all it knows."""
         self._fit_reader(n_steps, self.config.reader_batch, None)
@@ -311,6 +321,7 @@ def _go_round(
         kept, learnt = Heard(drawn, requests.f0_hz, measured).split(max(config.n_windows // 10, _LEAST_KEPT))
         heard = [*heard[1 - _HEARD_ROUNDS :], learnt]
         explained = run.teach_reader(Heard.joined(heard), kept, config.reader_steps)
+        run.favour_the_lagging(figures)
         losses = run.move_network(config.network_steps)
         rounds[-1] |= {"reader_explains": explained} | losses | {"seconds": time.monotonic() - started_s}
         log.info("reader explains %s; %s", json.dumps(explained), json.dumps(losses))
