@@ -12,12 +12,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import click
+
 from app.commands.command import command as stridor_command
 from app.commands.terminal import show
 from app.report import fault_of, line_for, log_folder
 
+SECTION_NAMES = (
+    "versions", "model", "sound", "periods", "machine", "live", "midi", "display", "folders", "crashes",
+)  # fmt: skip
 _MIDI_PATIENCE_S = 3.0
-_LIVE_VOICES = 4
+_LIVE_VOICES = (1, 4)
 _LIVE_BLOCK = 128
 _LIVE_S = 0.5  # of sound, timed
 _PACKAGES = ("stridor", "torch", "numpy", "PySide6_Essentials", "sounddevice", "mido", "python-rtmidi", "swift-f0")
@@ -25,28 +30,35 @@ _PACKAGES = ("stridor", "torch", "numpy", "PySide6_Essentials", "sounddevice", "
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one thing. `lines` are for a person, `values` for a program."""
+    """What was found of one thing. `lines` are for a person, `values` for a program, `advice` is how to set things."""
 
     is_well: bool
     lines: tuple[str, ...]
     values: Mapping[str, Any] = field(default_factory=dict)
+    advice: tuple[str, ...] = ()
 
 
-@stridor_command("doctor", example="stridor doctor")
-def command(as_json: bool) -> None:
-    """Say what this machine has: sound card and latency, MIDI, display, model, folders, versions.
+@stridor_command("doctor", example="stridor doctor --section machine --section live")
+@click.option(
+    "--section", "sections", multiple=True, type=click.Choice(SECTION_NAMES), help="Only this part; may be repeated."
+)
+def command(sections: tuple[str, ...], as_json: bool) -> None:
+    """Say what this machine has, measure what playing costs on it, and recommend settings.
 
-    What is missing is said, with what to do; nothing is changed.
+    Sound card and latency, device periods that hold, timer, denormals, real-time limits, cost of voices, MIDI,
+    display, model, folders, versions. What is missing is said, with what to do; nothing is changed.
     """
-    findings = {name: _examined(look) for name, look in _SECTIONS.items()}
+    chosen = {name: look for name, look in _SECTIONS.items() if not sections or name in sections}
+    findings = {name: _examined(look) for name, look in chosen.items()}
     lines = []
     for name, finding in findings.items():
         mark = "ok" if finding.is_well else "--"
         first, *others = finding.lines
         lines.append(f"{mark}  {name.ljust(10)} {first}")
         lines += [f"{' ' * 15}{line}" for line in others]
+        lines += [f"{' ' * 12}-> {line}" for line in finding.advice]
     result = {
-        name: {"ok": finding.is_well, "words": list(finding.lines), **finding.values}
+        name: {"ok": finding.is_well, "words": list(finding.lines), "advice": list(finding.advice), **finding.values}
         for name, finding in findings.items()
     }
     show(result, lines, as_json=as_json)
@@ -108,26 +120,66 @@ def _sound() -> Finding:
     return Finding(True, lines, values)
 
 
+def _periods() -> Finding:
+    """Which device periods hold."""
+    from app.audio.periods import try_periods
+    from app.commands.machine import period_advice
+
+    trials = try_periods()
+    if not trials:
+        return Finding(False, ("There is no sound card to try them on.",), {"trials": []})
+    best, advice = period_advice(trials)
+    lines = tuple(
+        f"{trial.n_frames}: {trial.refusal}"
+        if trial.refusal
+        else f"{trial.n_frames}: {'holds' if trial.holds else 'does not hold'}, {trial.under_runs} under-runs, "
+        f"longest gap {trial.longest_gap_ms:.1f} ms, driver {trial.latency_ms:.1f} ms"
+        for trial in trials
+    )
+    values = {"trials": [asdict(trial) for trial in trials], "recommended_frames": best.n_frames if best else None}
+    return Finding(best is not None, lines, values, (advice,))
+
+
+def _machine() -> Finding:
+    """Timer, denormals, cores, real-time limits."""
+    from app.commands.machine import machine_findings
+
+    is_well, lines, advice, values = machine_findings()
+    return Finding(is_well, tuple(lines), values, tuple(advice))
+
+
 def _live() -> Finding:
-    """What playing live costs here, and the quality that leaves room."""
+    """What playing live costs here, and the jumps and voices that leave room."""
+    from app.commands.machine import Cost, jumps_words, play_advice, voices_by_jumps
     from synth.engine import Engine  # torch: seconds
     from synth.streaming.cost import decoder_cost, sampler_cost
 
     engine = Engine.load()
-    sounding = decoder_cost(engine.codec, _LIVE_VOICES, _LIVE_BLOCK, seconds=_LIVE_S)
-    drawing = {n: sampler_cost(engine.denoiser, _LIVE_VOICES, 16, n, packed=True) for n in (4, 2, 1)}
-    steps = next((n for n, cost in drawing.items() if sounding.load + cost.load < 0.7 * (os.cpu_count() or 1)), None)
-    advice = f"play with {steps} steps" if steps is not None else "play fewer voices, or on a faster machine"
-    loads = ", ".join(f"{cost.load:.2f} with {n} steps" for n, cost in drawing.items())
+    sounding = {n: decoder_cost(engine.codec, n, _LIVE_BLOCK, seconds=_LIVE_S) for n in _LIVE_VOICES}
+    drawing = {
+        jumps: {n: sampler_cost(engine.denoiser, n, 16, jumps, packed=True) for n in _LIVE_VOICES}
+        for jumps in (4, 2, 1)
+    }
+    one, several = _LIVE_VOICES
+    costs = {jumps: Cost(cost[one].load, cost[several].load, several) for jumps, cost in drawing.items()}
+    allowed = voices_by_jumps(Cost(sounding[one].load, sounding[several].load, several), costs, os.cpu_count() or 1)
+    jumps, voices, advice = play_advice(allowed)
+    loads = ", ".join(f"{costs[n].one:.2f} with {jumps_words(n)}" for n in costs)
+    room = ", ".join(f"{n} with {jumps_words(jumps)}" for jumps, n in allowed.items())
     return Finding(
-        steps is not None,
-        (f"{_LIVE_VOICES} voices: {advice}", f"of a core: sounding {sounding.load:.2f}, drawing {loads}"),
+        jumps is not None,
+        (
+            f"one voice takes, of a core: sounding {sounding[one].load:.2f}, drawing {loads}",
+            f"voices that leave room: {room}",
+        ),
         {
-            "voices": _LIVE_VOICES,
-            "sounding": asdict(sounding),
-            "drawing": {str(n): asdict(cost) for n, cost in drawing.items()},
-            "steps": steps,
+            "sounding": {str(n): asdict(cost) for n, cost in sounding.items()},
+            "drawing": {str(n): {str(v): asdict(c) for v, c in costs_of.items()} for n, costs_of in drawing.items()},
+            "voices_by_jumps": {str(n): most for n, most in allowed.items()},
+            "jumps": jumps,
+            "voices": voices,
         },
+        (advice,),
     )
 
 
@@ -184,6 +236,8 @@ _SECTIONS: Mapping[str, Callable[[], Finding]] = {
     "versions": _versions,
     "model": _model,
     "sound": _sound,
+    "periods": _periods,
+    "machine": _machine,
     "live": _live,
     "midi": _midi,
     "display": _display,
