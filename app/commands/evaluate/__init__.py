@@ -8,6 +8,7 @@ from app.commands.evaluate.curve import curve
 from app.commands.evaluate.hearing import analyse, listen, sheets
 from app.commands.evaluate.real import codec, proof, resynthesis, sustained
 from app.commands.evaluate.voice import contradictions, controls, determinism, pitch, silence
+from app.commands.evaluate.voice_in import voice_in
 from app.commands.evaluate.whole import report, steps
 
 _WHOLE, _LISTEN = "report", "listen"
@@ -35,6 +36,6 @@ def command() -> None:
 
 for _evaluation in (
     report, steps, controls, pitch, silence, determinism, contradictions, proof, resynthesis, sustained, codec, listen,
-    analyse, sheets, curve,
+    analyse, sheets, curve, voice_in,
 ):  # fmt: skip
     command.add_command(_evaluation)
