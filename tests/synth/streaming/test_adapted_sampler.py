@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from synth.adapters.mixing import merged_denoiser
 from synth.adapters.rack import AdapterRack
+from synth.diffusion.packed import packed_denoiser
+from synth.diffusion.sampler import Network
 from synth.engine import Engine
 from synth.streaming.sampler import BlockRequest, StreamingSampler, held
 from tests.synth.adapters.tiny_adapters import BASE_HASH, random_adapter
@@ -73,3 +76,29 @@ def test_adapters_come_and_go_while_a_voice_sings(engine: Engine, rack: AdapterR
     with pytest.raises(ValueError, match="no multiple"):
         drawn(changed, 0, condition, 1.0, 0.0, 0.0)
     assert np.isfinite(drawn(changed, 0, condition)).all()
+
+
+def test_a_network_with_strengths_worked_in_sings_what_the_adapted_one_does(engine: Engine, rack: AdapterRack) -> None:
+    """And it alone is asked where strengths stand still, the adapted one where they have moved within the window."""
+    asked: list[tuple[float, ...]] = []
+    adapted = rack.adapted(engine.denoiser)
+
+    def worked_in(strengths: tuple[float, ...]) -> Network | None:
+        asked.append(strengths)
+        return packed_denoiser(merged_denoiser(engine.denoiser, rack.adapters, strengths))
+
+    mixed, merged, condition = sampler_of(engine), sampler_of(engine), controls(engine, pitch=60.0)
+    mixed.adapt(adapted)
+    merged.adapt(adapted)
+    merged.network_at = worked_in
+    base = sampler_of(engine)
+    for _ in range(4):
+        one, other = (drawn(sampler, 0, condition, 0.5, 0.0, 1.0) for sampler in (mixed, merged))
+        effect = one - drawn(base, 0, condition)
+        assert np.sqrt(np.mean((one - other) ** 2)) < 0.02 * np.sqrt(np.mean(effect**2))
+    assert set(asked) == {(0.5, 0.0, 1.0)}
+    n_asked = len(asked)
+    drawn(merged, 0, condition, 0.75, 0.0, 1.0)  # what was heard has the strengths of before
+    assert len(asked) == n_asked
+    drawn(merged, 0, condition, 0.0, 0.0, 0.0)
+    assert len(asked) == n_asked
