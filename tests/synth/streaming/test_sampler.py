@@ -13,6 +13,7 @@ from synth.diffusion.conditioning import CONDITION_DIM, condition_array
 from synth.diffusion.sampler import SamplingPlan, sample_window
 from synth.engine import Engine
 from synth.spec.lanes import LANE_IDS
+from synth.streaming.graphs import GraphedDraws
 from synth.streaming.sampler import BlockRequest, StreamingSampler, held
 from tests.tiny_weights import tiny_engine
 
@@ -155,3 +156,86 @@ def test_what_cannot_be_done_is_said(engine: Engine) -> None:
     twice = BlockRequest(0, np.zeros((BLOCK, CONDITION_DIM), np.float32))
     with pytest.raises(ValueError, match="one block"):
         sampler.draw([twice, twice], 1)
+
+
+def test_a_draw_in_pieces_is_the_draw_and_others_may_come_between(engine: Engine) -> None:
+    alone, between = sampler_of(engine), sampler_of(engine)
+    condition = held(controls(engine, pitch=60.0), BLOCK)
+    for sampler in (alone, between):
+        for voice in range(2):
+            sampler.begin(voice, 3 + voice)
+    expected = [alone.draw([BlockRequest(voice, condition)], 4)[0] for voice in range(2)]
+    drawing = between.drawing([BlockRequest(0, condition)], 4)
+    next(drawing)
+    np.testing.assert_array_equal(between.draw([BlockRequest(1, condition)], 4)[0], expected[1])
+    with pytest.raises(StopIteration) as done:
+        for _ in range(10):
+            next(drawing)
+    np.testing.assert_array_equal(done.value.value[0], expected[0])
+
+
+@pytest.mark.parametrize("change", ["begin", "rewind"])
+def test_what_becomes_of_a_voice_meanwhile_is_not_undone_by_a_draw(engine: Engine, change: str) -> None:
+    sampler = sampler_of(engine)
+    condition = held(controls(engine, pitch=60.0), BLOCK)
+    sampler.begin(0, 3)
+    sampler.draw([BlockRequest(0, condition)], 1)
+    drawing = sampler.drawing([BlockRequest(0, condition)], 4)
+    next(drawing)
+    if change == "begin":
+        sampler.begin(0, 4)
+    else:
+        sampler.rewind(0, 4)
+        sampler.draw([BlockRequest(0, condition[:4])], 1)  # as many as before, but others
+    drawn = sampler.drawn(0)
+    with pytest.raises(StopIteration) as done:
+        for _ in range(10):
+            next(drawing)
+    assert done.value.value == [None]
+    assert sampler.drawn(0) == drawn
+
+
+def test_few_at_once_sing_what_all_at_once_sing(engine: Engine) -> None:
+    condition = held(controls(engine, pitch=60.0), BLOCK)
+    found = []
+    for most in (0, 2):
+        sampler = sampler_of(engine)
+        sampler._most = most
+        for voice in range(4):
+            sampler.begin(voice, voice)
+        found.append(np.stack(sampler.draw([BlockRequest(voice, condition) for voice in range(4)], 2)))
+    assert np.abs(found[0] - found[1]).max() < ROUNDING
+
+
+def test_what_was_sung_can_be_read_again(engine: Engine) -> None:
+    sampler = sampler_of(engine)
+    sampler.begin(0, 3)
+    blocks = sung(sampler, 0, controls(engine, pitch=60.0), 3)
+    np.testing.assert_allclose(sampler.sung(0, 5, 20), blocks[5:20], atol=1e-5)
+    with pytest.raises(ValueError, match="not those kept"):
+        sampler.sung(0, 5, 3 * BLOCK + 1)
+
+
+def test_warming_changes_nothing(engine: Engine) -> None:
+    cold, warm = sampler_of(engine), sampler_of(engine)
+    for frames in (8, 16, 24):
+        warm.warm(2, frames, 2)
+    condition = controls(engine, pitch=60.0)
+    for sampler in (cold, warm):
+        sampler.begin(0, 3)
+    np.testing.assert_array_equal(sung(cold, 0, condition, 2), sung(warm, 0, condition, 2))
+
+
+def test_draws_by_shape_are_the_draws_where_nothing_can_be_captured(engine: Engine) -> None:
+    plain, shaped = sampler_of(engine), sampler_of(engine)
+    shaped._graphs = GraphedDraws(shaped._base_draw)  # as on CUDA, but without a capture
+    condition = held(controls(engine, pitch=60.0), BLOCK)
+    for voice in range(3):
+        for sampler in (plain, shaped):
+            sampler.begin(voice, voice)
+    for n_voices, n_steps in ((3, 1), (3, 1), (1, 2), (3, 1)):
+        requests = [BlockRequest(voice, condition) for voice in range(n_voices)]
+        for mine, theirs in zip(shaped.draw(requests, n_steps), plain.draw(requests, n_steps), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    # Contexts of 0, 8 and 16 frames for three voices at 1 jump, of 16 for one at 2: equal shapes are kept once.
+    assert shaped._graphs.n_shapes == 4
