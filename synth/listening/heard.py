@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 HOP_S: Final = 0.005
-READ_LANES: Final = ("breathiness", "roughness", "fry", "tension", "vowel_open", "vowel_front")
+READ_LANES: Final[tuple[str, ...]] = ("breathiness", "roughness", "fry", "tension", "vowel_open", "vowel_front")
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,7 +85,8 @@ class Listener:
         if self._n_hops % _HOPS_A_FRAME == 0:
             self.numbers = self._phonation.process(self._frame, pitch, level_db, is_present=is_present)
             self._read(is_present=is_present)
-        lanes, techniques = _NO_LANES, (0.0,) * len(TECHNIQUES)
+        lanes: Mapping[str, float] = _NO_LANES
+        techniques = (0.0,) * len(TECHNIQUES)
         if self._outputs is not None:
             values = [float(value) for value in self._outputs]
             lanes = MappingProxyType(dict(zip(READ_LANES, values, strict=False)))
@@ -103,4 +104,5 @@ class Listener:
             return
         times_s = np.full(len(said), _LANE_S, dtype=np.float32)
         times_s[N_READ:] = _TECHNIQUE_S
-        self._outputs = said + (self._outputs - said) * np.exp(-FRAME_SAMPLES / LISTENING_RATE_HZ / times_s)
+        kept = np.exp(-FRAME_SAMPLES / LISTENING_RATE_HZ / times_s)
+        self._outputs = (said + (self._outputs - said) * kept).astype(np.float32)

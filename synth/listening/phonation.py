@@ -67,7 +67,7 @@ def _tables() -> _Tables:
         envelope_window=envelope_window,
         # Parseval: the sum over bins of |X|^2 is (depth^2 / 4) * sum of squares of the window * points.
         envelope_scale=4.0 / (float(np.sum(envelope_window**2)) * _ENVELOPE_POINTS),
-        envelope_hz=np.fft.rfftfreq(_ENVELOPE_POINTS, _ENVELOPE_STEP / LISTENING_RATE_HZ),
+        envelope_hz=np.fft.rfftfreq(_ENVELOPE_POINTS, _ENVELOPE_STEP / LISTENING_RATE_HZ).astype(np.float64),
         filters=tuple(band_pass(low, high, LISTENING_RATE_HZ, _N_TAPS) for low, high in _BANDS_HZ),
     )
 
@@ -131,7 +131,7 @@ class Phonation:
         low, high = max(round(period) - reach, 2), round(period) + reach
         needed = window + 2 * high + 1
         speech = self._kept[-needed - 1 :]
-        speech = speech[1:] - np.float32(zero) * speech[:-1]
+        speech = (speech[1:] - np.float32(zero) * speech[:-1]).astype(np.float32)
         recent = speech[-window:]
         own = float(recent @ recent)
         total = np.concatenate(([0.0], np.cumsum(speech.astype(np.float64) ** 2)))

@@ -50,7 +50,7 @@ class Reading:
         out = np.tanh(standard @ self.weight1 + self.bias1) @ self.weight2 + self.bias2
         read = 1.0 / (1.0 + np.exp(-out[..., :N_READ]))
         odds = np.exp(out[..., N_READ:] - out[..., N_READ:].max(axis=-1, keepdims=True))
-        return np.concatenate((read, odds / odds.sum(axis=-1, keepdims=True)), axis=-1)
+        return np.concatenate((read, odds / odds.sum(axis=-1, keepdims=True)), axis=-1).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """What the file holds; six digits are more than the fit knows."""

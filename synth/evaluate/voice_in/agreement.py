@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from synth.evaluate.voice_in.material import ClipHeard, labelled
 from synth.listening.heard import Heard
@@ -108,7 +108,7 @@ def _lane_agreement(clips: Sequence[ClipHeard], lane_id: str) -> LaneAgreement:
             ears.append(asked[known])
         x, y = np.concatenate(streamed), np.concatenate(ears)
         found = LaneAgreement(
-            lane_id, float(delay_s), float(spearmanr(x, y).statistic), float(np.mean(x - y)),
+            lane_id, float(delay_s), float(np.corrcoef(rankdata(x), rankdata(y))[0, 1]), float(np.mean(x - y)),
             float(np.mean(np.abs(x - y))), len(x),
         )  # fmt: skip
         if best is None or found.rank_correlation > best.rank_correlation:
