@@ -18,9 +18,11 @@ from app.commands.presets_packs import (
 )
 from app.commands.presets_web import gallery_command, registry_command
 from app.commands.terminal import columns, show
+from synth.errors import UserError
 
 if TYPE_CHECKING:
     from app.state.preset import Preset
+    from app.store.installed_packs import InstalledPack
 
 
 @click.group("presets")
@@ -68,13 +70,21 @@ def _list_packs(*, as_json: bool) -> None:
     show(result, lines or ["No packs are installed."], as_json=as_json)
 
 
-@stridor_command("show", example="stridor presets show growl")
-@click.argument("preset_id", metavar="PRESET")
+@stridor_command("show", example="stridor presets show growl\nstridor presets show orcs")
+@click.argument("preset_id", metavar="PRESET|PACK")
 def show_command(preset_id: str, as_json: bool) -> None:
-    """Show one preset: technique, lane defaults, licence and whose voice it is."""
+    """Show one preset: technique, lane defaults, licence and whose voice it is; or an installed pack."""
+    from app.store.installed_packs import read_installed
     from app.store.presets import load_preset
 
-    preset = load_preset(preset_id)
+    try:
+        preset = load_preset(preset_id)
+    except UserError:
+        pack = read_installed().find(preset_id)
+        if pack is None:
+            raise
+        _show_pack(pack, as_json=as_json)
+        return
     rows = [[lane_id, f"{value:g}"] for lane_id, value in sorted(preset.lane_defaults.items())]
     rows += [["pitch drift", f"{preset.pitch_drift:g}"], ["attack", f"{preset.attack_s:g} s"]]
     rows += [["release", f"{preset.release_s:g} s"], ["level", f"{preset.level_db:g} dB"]]
@@ -85,6 +95,25 @@ def show_command(preset_id: str, as_json: bool) -> None:
     lines += [f"Made with {preset.model.name}."] if preset.model is not None else []
     lines += columns(rows)
     show(preset_values(preset), [line for line in lines if line.strip()], as_json=as_json)
+
+
+def _show_pack(pack: InstalledPack, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from app.store.atomic import read_bytes
+    from app.store.installed_packs import packs_folder
+    from app.store.packs.manifest import parse_manifest
+    from app.store.packs.names import MANIFEST
+
+    manifest = parse_manifest(read_bytes(packs_folder() / pack.folder / MANIFEST))
+    signed = f"Signed by {pack.fingerprint}." if pack.fingerprint else "Not signed."
+    lines = [f"{pack.name} {pack.version} ({pack.id}), by {pack.author}. {signed}", manifest.description]
+    lines += [f"{pack.licence}. {manifest.consent}", f"Presets: {', '.join(pack.presets)}"]
+    lines += [f"Made with {manifest.model.name}."] if manifest.model is not None else []
+    lines += columns([[file.path, f"{file.size / 1000:.1f} kB"] for file in manifest.files])
+    told = {"description": manifest.description, "consent": manifest.consent}
+    files = {file.path: file.size for file in manifest.files}
+    show({**asdict(pack), **told, "files": files}, [line for line in lines if line.strip()], as_json=as_json)
 
 
 def technique_words(preset: Preset) -> str:

@@ -16,6 +16,7 @@ from synth.errors import UserError
 
 if TYPE_CHECKING:
     from app.state.preset import Preset
+    from app.store.installed_packs import InstalledPack
     from app.store.packs.compatibility import Weights
     from app.store.packs.install import Plan, Question
 
@@ -123,7 +124,7 @@ def install_command(
     source: str, registry: str | None, replace: bool, rename: bool, trust_key: bool, as_json: bool
 ) -> None:
     """Install a pack, after showing what is in it. Nothing is replaced without asking, and it can be undone."""
-    from app.store.packs.install import Question, install
+    from app.store.packs.install import Question
     from app.store.packs.reader import PackReader
     from app.store.packs.summary import summary_lines
 
@@ -134,9 +135,25 @@ def install_command(
         if not as_json:
             show({}, summary_lines(plan), as_json=False)
             agreed |= _asked(plan, agreed)
-        entry = install(file, plan, agreed=frozenset(agreed))
+        entry = _installed(file, plan, frozenset(agreed))
     lines = [f"Installed: {', '.join(entry.presets)}", "`stridor presets undo` takes it back."]
     show({**_plan_values(plan), "installed": list(entry.presets)}, lines, as_json=as_json)
+
+
+def _installed(file: Any, plan: Plan, agreed: frozenset[Question]) -> InstalledPack:
+    """Raises UserError that names the options by which to agree."""
+    from app.store.packs.install import Question, install
+
+    options = {Question.REPLACE: "--replace", Question.RENAME: "--rename", Question.KEY: "--trust-key"}
+    try:
+        return install(file, plan, agreed=agreed)
+    except UserError as fault:
+        missing = [options[question] for question in sorted(plan.questions - agreed)]
+        if not missing:
+            raise
+        raise UserError(
+            fault.message, remedy=f"Agree to it with {' '.join(missing)}, or leave the pack out."
+        ) from fault
 
 
 def _opened(source: str, registry: str | None) -> Any:

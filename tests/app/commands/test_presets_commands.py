@@ -34,11 +34,16 @@ def test_make_a_key_pack_verify_install_list_undo_and_remove(stridor: Program, t
     refused = stridor("presets", "install", pack)
     assert refused.status == 2
     assert "mine (would be mine-orcs)" in refused.err
+    assert "--rename" in refused.err
     installed = json.loads(stridor("presets", "install", pack, "--rename", "--json").out)
     assert installed["installed"] == ["mine-orcs", "growl-orcs"]
     assert "mine-orcs" in stridor("presets", "list").out
     assert json.loads(stridor("presets", "list", "--packs", "--json").out)["packs"][0]["id"] == "orcs"
     assert key in stridor("presets", "keys").out
+    shown = stridor("presets", "show", "orcs").out
+    for words in ("Orcs 1.0 (orcs), by Ann", key, "My own voice.", "presets/mine.json"):
+        assert words in shown
+    assert stridor("presets", "show", "elves").status == 2
     assert stridor("presets", "remove", "orcs").status == 0
     assert "mine-orcs" not in stridor("presets", "list").out
     assert "Remove Orcs" in stridor("presets", "undo").out
