@@ -115,6 +115,28 @@ def test_keys_go_through_the_list_and_let_it_be_heard_without_changing_the_voice
     assert window.document.voice.preset == "whisper"
 
 
+def test_the_list_stays_where_it_is_unless_something_else_is_looked_for(window: MainWindow, qapp: QApplication) -> None:
+    panel = window.preset_panel
+    for number in range(40):
+        save_preset(forge.preset(f"p{number:02d}", name=f"Preset {number:02d}"))
+    window.parts.presets.refresh()
+    scroll = panel.list.verticalScrollBar()
+    qapp.processEvents()
+    assert window.document.voice.preset == "growl"
+    scroll.setValue(400)
+    window.parts.presets.set_favourite("p20", True)
+    qapp.processEvents()
+    assert scroll.value() == 400, "a star moves nothing"
+    panel.search.setText("preset")
+    qapp.processEvents()
+    assert scroll.value() == 0, "what fits best is seen"
+    panel.search.setText("")
+    panel.show_chosen("p39")
+    qapp.processEvents()
+    assert panel.list.visualRect(panel.list.currentIndex()).bottom() <= panel.list.viewport().height()
+    assert scroll.value() > 0
+
+
 def test_tags_are_categories(window: MainWindow) -> None:
     panel = window.preset_panel
     panel.category.setCurrentText("Tag: breath")

@@ -83,13 +83,19 @@ class PresetPanel(QWidget):
         theme.changed.connect(self._draw_icons)
 
     def show_chosen(self, preset_id: str | None) -> None:
-        """Mark the voice's preset."""
+        """Mark the voice's preset, and bring another than before into view; the first leaves the list at its top."""
+        is_another = self._chosen_id is not None and preset_id != self._chosen_id
         self._chosen_id = preset_id
+        self._mark_chosen()
+        if is_another:
+            self.list.scrollTo(self.list.currentIndex())
+
+    def _mark_chosen(self) -> None:
         with QSignalBlocker(self.list.selectionModel()):
-            place = self.list.presets.place_of(preset_id)
-            self.list.setCurrentIndex(place)
-            if place.isValid():
-                self.list.scrollTo(place)
+            # Setting a current row would scroll to it: what is in view stays there.
+            self.list.setAutoScroll(False)
+            self.list.setCurrentIndex(self.list.presets.place_of(self._chosen_id))
+            self.list.setAutoScroll(True)
         self.list.viewport().update()
         self._describe()
 
@@ -147,10 +153,10 @@ class PresetPanel(QWidget):
 
     def _connect(self) -> None:
         shelf = self._shelf
-        self.search.textChanged.connect(lambda _text: self._find())
+        self.search.textChanged.connect(lambda _text: self._find_anew())
         self.search.returnPressed.connect(self._choose_first)
         self.search.downwards.connect(self._into_list)
-        self.category.currentIndexChanged.connect(lambda _index: self._find())
+        self.category.currentIndexChanged.connect(lambda _index: self._find_anew())
         self.pills.chosen.connect(self._on_technique)
         self.list.clicked.connect(self._on_index)
         self.list.activated.connect(self._on_index)
@@ -199,7 +205,7 @@ class PresetPanel(QWidget):
             self.category.addItems([_EVERYTHING, _FAVOURITES, _RECENT, _OWN])
             for start, names in (
                 (_BY, list(index.authors())[:_MOST_AUTHORS]),
-                (_TAGGED, [tag for tag in index.tags() if tag != SHOWCASE][:_MOST_TAGS]),
+                (_TAGGED, [tag for tag in index.tags() if tag != SHOWCASE and tag not in TECHNIQUES][:_MOST_TAGS]),
             ):
                 if names:
                     self.category.insertSeparator(self.category.count())
@@ -207,6 +213,11 @@ class PresetPanel(QWidget):
             self.category.setCurrentIndex(max(_place(self.category, before), 0))
         self.pills.show_counts(index.techniques())
         self._find()
+
+    def _find_anew(self) -> None:
+        """Something else is looked for: the best of it stands at the top."""
+        self._find()
+        self.list.scrollToTop()
 
     def _find(self) -> None:
         shelf, text = self._shelf, self.search.text()
@@ -229,12 +240,12 @@ class PresetPanel(QWidget):
             found.sort(key=lambda index: place[rows[index].id])
         self.list.presets.show_found(found)
         self._count.setText(f"{len(found)} of {len(rows)}" if len(found) < len(rows) else f"{len(rows)} presets")
-        self.show_chosen(self._chosen_id)
+        self._mark_chosen()
         self._rest.start()
 
     def _on_technique(self, technique: str) -> None:
         self._technique = technique
-        self._find()
+        self._find_anew()
 
     def _on_index(self, index: QModelIndex) -> None:
         self._choose(index.data(ROW_ROLE))
@@ -245,7 +256,6 @@ class PresetPanel(QWidget):
             self._choose(rows[0])
 
     def _choose(self, row: Row) -> None:
-        self._chosen_id = row.id
         self._sound(row)  # first: whoever chooses waits to hear it
         self.chosen.emit(row.id)
         self._shelf.note_used(row.id)
