@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -145,7 +146,7 @@ def _adapt(
     wanted: Wanted, on_progress: Progress, should_stop: Callable[[], bool],
     on_material: Callable[[Material], None], on_preview: OnPreview,
 ) -> Adapted:  # fmt: skip
-    watch = stopwatch()
+    watch, began_s = stopwatch(), _processor_s()
     device = resolve_device(wanted.device)
     base, codec = load_base(wanted.weights, device)
     _claim(wanted, base)
@@ -176,7 +177,16 @@ def _adapt(
     }  # fmt: skip
     if trained.stopped:
         return Adapted(material, trained, None, None, report | {"stopped": True})
-    return _finish(wanted, base, codec, material, trained, report, on_progress)
+    done = _finish(wanted, base, codec, material, trained, report, on_progress)
+    report["processor_s"] = _processor_s() - began_s
+    write_json(wanted.run / REPORT_FILE, report)
+    return done
+
+
+def _processor_s() -> float:
+    """Processor time of this process and of those it has waited for: what an adaptation costs on a busy machine."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def encoded(material: Material, codec: Codec, base: Base) -> tuple[LatentStore, Batch]:
@@ -308,7 +318,6 @@ def _finish(
     if missing:
         report["material"]["findings"].append(missing)
     report["seconds"]["judging"] = watch()
-    write_json(wanted.run / REPORT_FILE, report)
     return Adapted(material, trained, adapter, path, report)
 
 
