@@ -21,7 +21,7 @@ _MOVED_S: Final = 0.55  # into the note
 _BEFORE_S: Final = 0.25  # of the move: twins must be alike
 _AFTER_S: Final = 0.2  # the longest change that is waited for
 _TIMES: Final = 3  # as many pairs as are wanted, for those that tell nothing
-_LIKE: Final = 0.1  # of the note's level: unmoved twins that differ by more tell nothing
+_LIKE: Final = 0.2  # of the note's level: unmoved twins that differ by more tell nothing of a lane
 _PARTED: Final = 3.0  # times what unmoved twins differ by
 _HEARD: Final = 0.03  # of the note's level, where they do not differ
 
@@ -174,7 +174,7 @@ def twins(bench: Bench, key: int, message: bytes, *, f0_hz: float | None) -> dic
             floor = analysis.loudest_difference(plain, again, before, after)
             floor = max(floor, analysis.loudest_difference(plain, moved, before, shift))
             floors.append(floor / max(level, 1e-9))
-            if floor > _LIKE * level:
+            if f0_hz is None and floor > _LIKE * level:
                 lost["unlike"] += 1
                 continue
             if f0_hz is not None:
