@@ -131,6 +131,27 @@ class PerformedControls:
         low, high = lane_range(lane_id)
         np.clip(out, low, high, out=out)
 
+    def note_at(self, voice: int, t_s: float) -> float:
+        """What fill_pitch gives at one moment, for a fraction of what a block costs."""
+        heard = self._voices[voice]
+        note = self._told_at("pitch", heard.lanes, heard.note.at(t_s), t_s)
+        return note + _CENTS * heard.cents.at(t_s)
+
+    def lane_at(self, voice: int, lane_id: str, base: float, t_s: float) -> float:
+        """What fill_lane gives at one moment."""
+        own = self._voices[voice].lanes if voice in self._voices else {}
+        low, high = lane_range(lane_id)
+        return min(max(self._told_at(lane_id, own, base, t_s), low), high)
+
+    def _told_at(self, lane_id: str, own: dict[str, _Lane], value: float, t_s: float) -> float:
+        """As _replace_and_add, at one moment."""
+        told = [lanes[lane_id] for lanes in (self._shared, own) if lane_id in lanes]
+        for lane in told:
+            weight = lane.weight.at(t_s)
+            if weight != 0.0:
+                value += weight * (lane.value.at(t_s) - value)
+        return value + sum(lane.offset.at(t_s) for lane in told)
+
     def _lanes(self, voice: int) -> dict[str, _Lane] | None:
         if voice == ALL_VOICES:
             return self._shared

@@ -113,7 +113,8 @@ class OnsetGroups:
         memory = self._memory
         louder_db = memory.group_velocity_db * (velocity - DEFAULT_VELOCITY) / 127.0
         near_db = np.abs(memory.group_lanes[:, LOUDNESS] + louder_db - lanes[LOUDNESS]) < NEAR_DB
-        same = np.isclose(memory.group_timbre, singer.timbre, equal_nan=True).all(axis=1)
+        timbres = memory.group_timbre  # copies of presets', so equal to the bit or others
+        same = ((timbres == singer.timbre) | (np.isnan(timbres) & np.isnan(singer.timbre))).all(axis=1)
         same &= memory.group_drift == singer.preset.pitch_drift
         distance = np.where((memory.group_version > 0) & near_db & same, _distance(memory.group_lanes, lanes), np.inf)
         nearest = int(np.argmin(distance))

@@ -64,12 +64,11 @@ def _held(preset: Preset, start_frame: int, n_frames: int) -> Float32Array:
 
 
 class PlayedLanes:
-    """Reads a voice's lanes at one moment. One thread; nothing is kept but scratch."""
+    """Reads a voice's lanes at one moment. One thread; nothing is kept."""
 
     def __init__(self, performed: PerformedControls, adapter_index: Callable[[str], int | None]) -> None:
         """adapter_index   lane of an adapter -> its place in a row, None where it has none"""
         self._performed, self._adapter_index = performed, adapter_index
-        self._one = np.zeros(1, dtype=np.float32)
 
     def fill(
         self,
@@ -87,11 +86,13 @@ class PlayedLanes:
         np.copyto(out, resting)
         moved_techniques: list[int] = []
         for lane_id in self._performed.moved_lanes(voice):
-            index = self._adapter_index(lane_id) if is_adapter_lane(lane_id) else _INDEX.get(lane_id)
+            index = _INDEX.get(lane_id)
+            if index is None and is_adapter_lane(lane_id):
+                index = self._adapter_index(lane_id)
             if index is None or index in (PITCH, BEND, PRESENCE):
                 continue
-            self._performed.fill_lane(voice, lane_id, float(resting[index]), self._one, t_s, 0.0)
-            value, rest = float(self._one[0]), float(resting[index])
+            rest = float(resting[index])
+            value = self._performed.lane_at(voice, lane_id, rest, t_s)
             low, high = ranges.get(lane_id, _ANYWHERE)
             out[index] = min(max(value, min(low, rest)), max(high, rest))
             if TECHNIQUE.start <= index < TECHNIQUE.stop:

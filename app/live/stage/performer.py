@@ -124,6 +124,10 @@ class Performer:
         self._order = count()
         self._mix = np.zeros(MAX_BLOCK, dtype=np.float32)
         self._gain = 1.0
+        self._now = time.monotonic
+        self._n_lost = 0  # messages, when it was looked last
+        self._has_overflowed = False
+        self._lost_told_s = 0.0
         self._is_playing = False
         self._is_finished = False
         self._restarts = 0
@@ -153,12 +157,25 @@ class Performer:
         if self._voice_in is not None:
             for gesture in self._voice_in.take():
                 self._queue(gesture.t_s, gesture)
+        if self._has_overflowed or self._midi.n_lost != self._n_lost:
+            self._let_go(self._now())
         if self._has_news():
             self._obey(self._connection.recv())
+
+    def _let_go(self, now_s: float) -> None:
+        """Something that came was lost, perhaps the end of a note: rather let all keys go than let one stick."""
+        self._n_lost, self._has_overflowed = self._midi.n_lost, False
+        self._stream.reset()
+        self._instrument.controller_gone(now_s)
+        if now_s - self._lost_told_s > _METER_S:
+            self._lost_told_s = now_s
+            self._tell(StageNotice("More MIDI came than can be played: all keys were let go.", "Look for a loop."))
 
     def _queue(self, t_s: float, event: StreamMessage | Gesture) -> None:
         if len(self._waiting) < _MAX_WAITING:
             heapq.heappush(self._waiting, (t_s, next(self._order), event))
+        else:
+            self._has_overflowed = True
 
     def _obey(self, message: ToPerformer) -> None:
         now_s = time.monotonic()

@@ -102,8 +102,8 @@ class Voices:
         slot = int(free[0])
         row = self._row
         self._lanes.fill(command.voice, self._struck(singer, command.velocity), t_s, row, singer.preset.lane_ranges)
-        self._performed.fill_pitch(command.voice, self._note[:1], t_s, 0.0)
-        note = min(max(float(self._note[0]) + _bend_at(singer, 0.0), _PITCH_RANGE[0]), _PITCH_RANGE[1])
+        note = self._performed.note_at(command.voice, t_s) + _bend_at(singer, 0.0)
+        note = min(max(note, _PITCH_RANGE[0]), _PITCH_RANGE[1])
         row[PITCH], row[PRESENCE] = note, 1.0
         frames = memory.frames
         frames.drifts[slot] = singer.preset.pitch_drift
@@ -211,9 +211,8 @@ class Voices:
         for voice in self._by_number.values():
             slot = voice.slot
             struck = self._struck(voice.singer, voice.start.velocity, t_s - voice.event_s)
-            self._lanes.fill(voice.number, struck, t_s, row, voice.singer.preset.lane_ranges)
-            self._performed.fill_pitch(voice.number, self._note[:1], t_s, 0.0)
-            note = float(self._note[0]) + _bend_at(voice.singer, t_s - voice.event_s)
+            self._lanes.fill(voice.number, struck, t_s + _DRAWN_AHEAD_S, row, voice.singer.preset.lane_ranges)
+            note = self._performed.note_at(voice.number, t_s) + _bend_at(voice.singer, t_s - voice.event_s)
             row[PITCH] = min(max(note, _PITCH_RANGE[0]), _PITCH_RANGE[1])
             row[PRESENCE] = _presence(voice, t_s)
             memory.lanes[slot] = row

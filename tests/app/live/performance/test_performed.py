@@ -111,3 +111,20 @@ def test_unknown_voices_are_ignored_and_silence_forgets() -> None:
     controls.apply(Silence(1.0))
     assert controls.moved_lanes(1) == frozenset()
     controls.forget(1)
+
+
+def test_one_moment_is_what_a_block_has_there() -> None:
+    controls = PerformedControls(64)
+    controls.apply(StartVoice(0.0, 1, 60.0, 90.0, 30.0, {"roughness": 0.2}, {"fry": 0.1}, 55.0, 0.3, False))
+    controls.apply(SetLane(0.1, ALL_VOICES, "roughness", 0.9, 0.05))
+    controls.apply(SetLane(0.1, ALL_VOICES, "fry", 0.5, 0.05))
+    controls.apply(SetLane(0.2, 1, "roughness", None, 0.02))
+    controls.apply(OffsetLane(0.15, 1, "roughness", 2.0, 0.1))
+    controls.apply(Retune(0.12, 1, -200.0, 0.01))
+    out = np.zeros(64, dtype=np.float32)
+    for lane_id, base in (("roughness", 0.4), ("fry", 0.0), ("tract", 0.7)):
+        controls.fill_lane(1, lane_id, base, out, 0.0, 0.01)
+        at = [controls.lane_at(1, lane_id, base, 0.01 * index) for index in range(64)]
+        np.testing.assert_allclose(at, out, atol=1e-6)
+    controls.fill_pitch(1, out, 0.0, 0.01)
+    np.testing.assert_allclose([controls.note_at(1, 0.01 * index) for index in range(64)], out, atol=1e-5)
