@@ -190,16 +190,31 @@ def _dealt_by_clip(records: Sequence[ClipRecord]) -> list[ClipRecord]:
 
 
 def _at_most(records: Sequence[ClipRecord], most_s: float) -> list[ClipRecord]:
-    left_s = most_s
-    learnt: set[str] = set()
-    for record in sorted(records, key=lambda record: unit_hash(f"learn {record.id}")):
-        if record.split == "train" and (left_s >= record.duration_s or not learnt):
-            learnt.add(record.id)
-            left_s -= record.duration_s
+    """Whole families of takes are learnt from, as many as fit; where none fits, single clips, at least one."""
+    families: dict[str, list[ClipRecord]] = {}
+    for record in records:
+        if record.split == "train":
+            families.setdefault(record.family, []).append(record)
+    groups = [families[family] for family in sorted(families, key=lambda family: unit_hash(f"learn {family}"))]
+    learnt = _fitting(groups, most_s)
+    if not learnt:
+        clips = sorted((clip for group in groups for clip in group), key=lambda clip: unit_hash(f"learn {clip.id}"))
+        learnt = _fitting([[clip] for clip in clips], most_s) or {clips[0].id}
     return [
         replace(record, split="test") if record.split == "train" and record.id not in learnt else record
         for record in records
     ]
+
+
+def _fitting(groups: Sequence[Sequence[ClipRecord]], most_s: float) -> set[str]:
+    """Clips of those groups that fit into `most_s`, taken in turn."""
+    left_s, learnt = most_s, set[str]()
+    for group in groups:
+        seconds = sum(clip.duration_s for clip in group)
+        if seconds <= left_s:
+            learnt |= {clip.id for clip in group}
+            left_s -= seconds
+    return learnt
 
 
 def _measured(corpus: Corpus) -> tuple[dict[str, tuple[float, float]], Float32Array]:

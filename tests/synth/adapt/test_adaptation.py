@@ -189,6 +189,14 @@ def test_material_beyond_what_is_wanted_is_held_out() -> None:
     assert sum(clip.split == "test" for clip in dealt) == 15
 
 
+def test_takes_of_one_source_are_learnt_or_held_out_together() -> None:
+    takes = [replace(record(index), family=f"source {index // 3}") for index in range(18)]
+    dealt, _ = deal_splits([*takes, record(20, "validation"), record(21, "test")], most_minutes=0.8)
+    sides = {family: {clip.split for clip in dealt if clip.family == family} for family in {c.family for c in takes}}
+    assert all(len(found) == 1 for found in sides.values())
+    assert {"train", "test"} == set().union(*sides.values())
+
+
 def test_too_little_is_told() -> None:
     with pytest.raises(UserError, match="too little to adapt to"):
         deal_splits([record(0, duration_s=2.0), record(1, duration_s=2.0)])
