@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from synth.evaluate.report_form import columns, plain
+
+__all__ = ["ProgressLine", "columns", "plain", "show"]
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -26,32 +26,6 @@ def show(result: Mapping[str, Any], lines: Sequence[str], *, as_json: bool) -> N
         return
     for line in lines:
         print(line)
-
-
-def plain(value: Any) -> Any:
-    """`value` in JSON's own types: numpy scalars and arrays unpacked, paths as text, what is not finite as null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Path):
-        return str(value)
-    return value
-
-
-def columns(rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None) -> list[str]:
-    """Rows as aligned lines, the first column to the left and the others to the right."""
-    table = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
-    if not table:
-        return []
-    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
-    return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table]
 
 
 class ProgressLine:

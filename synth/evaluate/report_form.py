@@ -28,8 +28,15 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows under their header, the first column to the left and the others to the right."""
-    table = [list(header), *map(list, rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
+def columns(rows: Sequence[Sequence[str]], *, header: Sequence[str] | None = None) -> list[str]:
+    """Rows as aligned lines, the first column to the left and the others to the right."""
+    table = [list(header), *map(list, rows)] if header else [list(row) for row in rows]
+    if not table:
+        return []
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
     return ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in table]
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows under their header, as `columns` has them."""
+    return columns(rows, header=header)
