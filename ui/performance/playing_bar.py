@@ -115,7 +115,6 @@ class PlayingBar(QFrame):
         self.record = _word_button(actions["record"], "Record")
         self.panic = _word_button(actions["panic"], "Panic")
         self.panic.setObjectName("panic")
-        self.panic.setAccessibleName("Panic")
         self._arrange()
         desk.changed.connect(self.refresh)
         self.refresh()
@@ -205,6 +204,7 @@ def _word_button(action: QAction, words: str) -> QToolButton:
     button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
     keys = action.shortcut().toString()
     button.setText(f"{words}  {keys}" if keys else words)
+    button.setAccessibleName(words)
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     button.setMinimumHeight(30)
     return button
