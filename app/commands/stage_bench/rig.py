@@ -232,6 +232,7 @@ class _Client:
         import jack  # loads libjack: in this process alone
 
         self._client: Any = jack.Client(CLIENT, no_start_server=True)
+        self._fault: type[Exception] = jack.JackError
         self._keys: Any = self._client.midi_outports.register("keys")
         self._input: Any = self._client.inports.register("in")
         self._buffer = np.zeros(0, dtype=np.float32)
@@ -278,7 +279,10 @@ class _Client:
         self._buffer[start:end] = self._input.get_array()[: end - start]
         while self._next < len(self._score) and self._score[self._next][0] < start + n_frames:
             at, data = self._score[self._next]
-            self._keys.write_midi_event(max(at - start, 0), data)
+            try:
+                self._keys.write_midi_event(max(at - start, 0), data)
+            except self._fault:  # this period's buffer is full: in the next one
+                break
             self._next += 1
         self._at = end
         self._is_on = end < len(self._buffer)

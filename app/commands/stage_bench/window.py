@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from PySide6.QtCore import QObject
 
 _REDRAW_MS: Final = 33
-_READY_S: Final = 150.0
+_READY_S: Final = 240.0
 _ANSWER_S: Final = 10.0
 _END_S: Final = 5.0
 _PASSAGE_S: Final = 4.0
@@ -92,13 +92,17 @@ class BenchWindow:
         folder = self._folders.folder.name
         environment = os.environ | dict.fromkeys(_FOLDERS, folder)
         environment |= {"JACK_DEFAULT_SERVER": _NO_SERVER, "JACK_NO_START_SERVER": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "app.commands.stage_bench.window"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment,
-        )  # fmt: skip
+        complaints = Path(folder) / "stderr.txt"
+        with complaints.open("w") as stderr:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "app.commands.stage_bench.window"],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment,
+            )  # fmt: skip
         threading.Thread(target=self._listen, args=(self._process,), name="bench-window", daemon=True).start()
         if self._answer(_READY_S, meanwhile) != "ready":
-            raise UserError("The window does not open.", remedy="Measure with --no-window, or start `stridor` by hand.")
+            said = complaints.read_text().strip().splitlines()[-1:] or [f"not within {_READY_S:.0f} s"]
+            self._end()
+            raise UserError(f"The window does not open: {said[0]}.", remedy="Measure with --no-window.")
 
     def noise(self, is_on: bool) -> None:
         """Begin or end a busy loop and forced collections in the window's process."""
@@ -112,11 +116,14 @@ class BenchWindow:
 
     def close(self) -> None:
         """Close it. Idempotent."""
+        self._end()
+        self._folders.folder.cleanup()
+
+    def _end(self) -> None:
         process, self._process = self._process, None
         if process is not None:
             process.kill()  # a window that is killed is what a performance must not notice
             process.wait(_END_S)
-        self._folders.folder.cleanup()
 
     def _ask(self, command: str) -> None:
         process = self._process

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from app.commands.stage_bench import analysis
-from app.commands.stage_bench.player import BenchSettings
+from app.commands.stage_bench import analysis, run
+from app.commands.stage_bench.player import Bench, BenchSettings
 from app.commands.stage_bench.rig import Take
 from app.commands.stage_bench.run import run_parts, table
-from app.commands.stage_bench.scores import dense, struck_notes
+from app.commands.stage_bench.scores import dense, many, storm, struck_notes
+from app.commands.stage_bench.silence import SilentClient
 from synth.errors import UserError
 from synth.spec import SAMPLE_RATE_HZ, Float32Array
 
@@ -105,3 +112,84 @@ def test_figures_that_are_kept_are_not_measured_again(tmp_path: Path) -> None:
 def test_an_unknown_part_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no part 'speed'"):
         run_parts("speed", BenchSettings(), period_frames=128, out=None, again=False, quiet=True)
+
+
+def test_many_notes_are_short_and_never_struck_twice_at_once() -> None:
+    score, seconds = many(600, notes_a_second=150.0, seed=2)
+    assert 600 / 200.0 < seconds < 600 / 100.0
+    assert sum(data[0] == 0x90 for _, data in score) == 600
+    down: dict[int, int] = {}
+    for at, data in score:
+        if data[0] == 0x90:
+            assert data[1] not in down
+            down[data[1]] = at
+        elif data[0] == 0x80:
+            assert at - down.pop(data[1]) <= 0.05 * SAMPLE_RATE_HZ
+    assert not down
+
+
+def test_a_storm_is_as_dense_as_it_says_and_brings_notes_of_its_own() -> None:
+    score, events = storm(3.0, events_a_second=10_000.0, seed=2)
+    assert len(score) > 0.9 * 10_000 * 1.8
+    assert {at for at, data in score if data[0] == 0x90} == set(events)
+    assert {data[0] >> 4 for _, data in score} == {0x8, 0x9, 0xA, 0xB, 0xD, 0xE, 0xF}
+    assert max(len(data) for _, data in score) > 100
+    assert all(0 <= byte < 128 for _, data in score for byte in data[1:-1])
+
+
+def test_seams_are_told_by_the_least_likely_test_at_its_share() -> None:
+    quiet = {"n_seams": 20, "step_p": 0.4, "flux_p": 0.02}
+    assert analysis.seam_verdict((quiet, quiet))["met"]
+    assert not analysis.seam_verdict((quiet, {"step_p": 0.001, "flux_p": 0.5}))["met"]
+    assert not analysis.seam_verdict(({"n_seams": 2},))["met"]  # nothing was tested
+
+
+def failing(_bench: Bench) -> dict[str, Any]:
+    """Fails."""
+    raise ZeroDivisionError("nothing to divide by")
+
+
+def endless(_bench: Bench) -> dict[str, Any]:
+    """Never ends."""
+    while True:
+        time.sleep(0.01)
+
+
+def fine(_bench: Bench) -> dict[str, Any]:
+    """Finds something."""
+    return {"n": 3}
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the system has no timers that interrupt")
+def test_a_part_that_fails_or_never_ends_does_not_end_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "PARTS", {"failing": failing, "endless": endless, "fine": fine})
+    monkeypatch.setattr(run, "limit_s", lambda _name, _settings: 0.2)
+    monkeypatch.setattr(run, "JackServer", lambda _period: nullcontext())
+    monkeypatch.setattr(signal, "signal", _without_sigterm(signal.signal))
+    out = tmp_path / "live.json"
+    result = run_parts(None, BenchSettings(), period_frames=128, out=out, again=False, quiet=True, has_window=False)
+    assert "nothing to divide by" in result["parts"]["failing"]["failed"]
+    assert "longer than" in result["parts"]["endless"]["failed"]
+    assert result["parts"]["fine"]["n"] == 3
+    assert json.loads(out.read_text())["window"] == "none: not wanted"
+
+
+def _without_sigterm(usual: Callable[[int, Any], Any]) -> Callable[[int, Any], Any]:
+    """The tests' own process is ended as before."""
+    return lambda number, handler: None if number == signal.SIGTERM else usual(number, handler)
+
+
+def test_a_client_in_c_can_be_made_where_there_is_a_compiler(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not any(map(shutil.which, ("cc", "gcc", "clang"))):
+        with pytest.raises(UserError, match="no C compiler"), SilentClient():
+            pass
+        return
+    monkeypatch.setenv("JACK_DEFAULT_SERVER", "stridor-test-has-no-such-server")
+    with SilentClient() as silence:
+        playing = silence.start(0.01)
+        with pytest.raises(UserError, match="ended with"):  # no server by this name
+            silence.figures(playing, 5.0)
