@@ -43,7 +43,7 @@ class Listener:
     def __init__(self, sample_rate_hz: float, *, sensitivity_db: float = 0.0, reading: Reading | None = None) -> None:
         """Raises ValueError for a rate that is no sound card's, UserError where the shipped network is missing."""
         self._resampler = StreamResampler(sample_rate_hz)
-        self._piece_samples = HOP_S * sample_rate_hz
+        self._piece_samples = round(1.5 * HOP_S * sample_rate_hz)
         self._level_samples = round(_LEVEL_S * sample_rate_hz)
         self._recent = np.zeros(self._level_samples, dtype=np.float32)
         self._reading = load_reading() if reading is None else reading
@@ -54,6 +54,10 @@ class Listener:
         self._frame = np.zeros(FRAME_SAMPLES, dtype=np.float32)
         self._n_hops = 0
         self._outputs: Float32Array | None = None
+        times_s = np.array([_LANE_S] * N_READ + [_TECHNIQUE_S] * len(TECHNIQUES))
+        self._kept = np.exp(-FRAME_SAMPLES / LISTENING_RATE_HZ / times_s).astype(np.float32)
+        self._lanes: Mapping[str, float] = _NO_LANES
+        self._techniques = (0.0,) * len(TECHNIQUES)
         self.numbers = np.zeros(N_NUMBERS, dtype=np.float32)  # of the last frame, for who fits the network
 
     def push(self, audio: Float32Array) -> list[Heard]:
@@ -64,7 +68,8 @@ class Listener:
         clipped = len(audio) > 0 and float(np.max(np.abs(audio))) >= CLIPPED
         audio = np.clip(audio, -_LOUDEST, _LOUDEST).astype(np.float32)
         heard: list[Heard] = []
-        for piece in np.array_split(audio, max(round(len(audio) / self._piece_samples), 1)):
+        for at in range(0, len(audio), self._piece_samples):
+            piece = audio[at : at + self._piece_samples]
             # Levels are of the input as it is: breath reaches beyond what listening hears.
             self._recent = np.concatenate((self._recent, piece))[-self._level_samples :]
             self._speech = np.concatenate((self._speech, self._resampler.process(piece)))
@@ -85,15 +90,9 @@ class Listener:
         if self._n_hops % _HOPS_A_FRAME == 0:
             self.numbers = self._phonation.process(self._frame, pitch, level_db, is_present=is_present)
             self._read(is_present=is_present)
-        lanes: Mapping[str, float] = _NO_LANES
-        techniques = (0.0,) * len(TECHNIQUES)
-        if self._outputs is not None:
-            values = [float(value) for value in self._outputs]
-            lanes = MappingProxyType(dict(zip(READ_LANES, values, strict=False)))
-            techniques = tuple(values[N_READ:])
         return Heard(
-            self._n_hops * HOP_S, pitch.hz, pitch.clarity, pitch.is_voiced, is_present, level_db, lanes, techniques,
-            is_clipped, is_damaged,
+            self._n_hops * HOP_S, pitch.hz, pitch.clarity, pitch.is_voiced, is_present, level_db,
+            self._lanes, self._techniques, is_clipped, is_damaged,
         )  # fmt: skip
 
     def _read(self, *, is_present: bool) -> None:
@@ -101,8 +100,8 @@ class Listener:
         said = self._reading(self.numbers)
         if self._outputs is None or not is_present:
             self._outputs = said
-            return
-        times_s = np.full(len(said), _LANE_S, dtype=np.float32)
-        times_s[N_READ:] = _TECHNIQUE_S
-        kept = np.exp(-FRAME_SAMPLES / LISTENING_RATE_HZ / times_s)
-        self._outputs = (said + (self._outputs - said) * kept).astype(np.float32)
+        else:
+            self._outputs = said + (self._outputs - said) * self._kept
+        values = self._outputs.tolist()
+        self._lanes = MappingProxyType(dict(zip(READ_LANES, values, strict=False)))
+        self._techniques = tuple(values[N_READ:])

@@ -34,7 +34,8 @@ _BRIGHTENING, _FLATTENING = 0.8, 0.95  # as synth.features.periodicity
 _SHORTEST_WINDOW: Final = 112
 _LAG_SEARCH: Final = 0.15
 _KEPT: Final = 1_280
-_KEPT_SQUARES: Final = 640  # a frame and the longest period
+_MODULATION_EVERY: Final = 2  # frames
+_KEPT_SQUARES: Final = 656  # as many, and the longest period
 _N_TAPS: Final = 65
 _N_FFT: Final = 512
 _N_MELS, _N_CEPSTRA = 24, 14
@@ -80,6 +81,8 @@ class Phonation:
         self._kept = np.zeros(_KEPT, dtype=np.float32)
         self._squares = np.zeros((len(_BANDS_HZ), _KEPT_SQUARES))
         self._envelopes = np.zeros((len(_BANDS_HZ), _ENVELOPE_POINTS))
+        self._n_frames = 0
+        self._rough = ([0.0, 0.0, 0.0], 0.0)
         self._log_lag = math.log(LISTENING_RATE_HZ / _UNVOICED_HZ)
         self._level_db = -100.0
         self._sums = np.zeros((len(AVERAGES_S), len(NAMES)))
@@ -92,10 +95,6 @@ class Phonation:
         n = len(audio)
         self._kept[:-n] = self._kept[n:]
         self._kept[-n:] = audio
-        self._squares[:, :-n] = self._squares[:, n:]
-        for band, taps in enumerate(self._t.filters):
-            filtered = np.convolve(self._kept[-n - len(taps) + 1 :], taps, "valid")
-            np.multiply(filtered, filtered, out=self._squares[band, -n:])
         now = self._now(pitch, level_db)
         weight = 1.0 if is_present else _SMALLEST_WEIGHT
         self._sums = self._sums * self._decays[:, None] + weight * now
@@ -113,7 +112,10 @@ class Phonation:
         self._log_lag = log_lag
         moves = min(abs(level_db - self._level_db), 20.0)
         self._level_db = level_db
-        rough, fluctuates = self._modulation(period)
+        self._n_frames += 1
+        if self._n_frames % _MODULATION_EVERY == 0:  # a window of 128 ms need not move every 10
+            self._rough = self._modulation(period)
+        rough, fluctuates = self._rough
         alpha_db, centroid, cepstra = self._spectrum()
         recent = self._kept[-480:]
         crossings = np.count_nonzero(np.signbit(recent[1:]) != np.signbit(recent[:-1])) / len(recent)
@@ -144,8 +146,13 @@ class Phonation:
     def _modulation(self, period: float) -> tuple[list[float], float]:
         """Depth of what moves all bands together, in three ranges of rate, and of what moves any of them."""
         t = self._t
+        n = _MODULATION_EVERY * FRAME_SAMPLES
+        self._squares[:, :-n] = self._squares[:, n:]
+        for band, taps in enumerate(t.filters):
+            filtered = np.convolve(self._kept[-n - len(taps) + 1 :], taps, "valid")
+            np.multiply(filtered, filtered, out=self._squares[band, -n:])
         total = np.cumsum(self._squares, axis=1)
-        n_new = FRAME_SAMPLES // _ENVELOPE_STEP
+        n_new = n // _ENVELOPE_STEP
         stops = _KEPT_SQUARES - 1 - _ENVELOPE_STEP * np.arange(n_new)[::-1]
         whole = int(period)
         # One period exactly: the pulses themselves vanish from such an envelope.

@@ -25,7 +25,7 @@ HOP_SAMPLES: Final = 80  # 5 ms at LISTENING_RATE_HZ
 
 _RATE_HZ: Final = LISTENING_RATE_HZ // 2  # where summits are looked for
 _SHORTEST_WINDOW: Final = 60  # 7.5 ms at _RATE_HZ
-_LAG_EDGES: Final = (int(_RATE_HZ / HIGHEST_HZ), 60, 84, 116, math.ceil(_RATE_HZ / LOWEST_HZ))
+_LAG_EDGES: Final = (int(_RATE_HZ / HIGHEST_HZ), 60, 100, math.ceil(_RATE_HZ / LOWEST_HZ))
 _KEPT: Final = 2 * (_LAG_EDGES[-1] + 4)
 _REFINED_OVER: Final = 100  # samples at LISTENING_RATE_HZ: short periods are measured several at a time
 _SHORTEST_REFINED: Final = 112
@@ -124,7 +124,7 @@ class PitchTracker:
             middle = values[1:-1]
             is_summit = (middle > values[:-2]) & (middle >= values[2:]) & (middle > _LEAST_SUMMIT)
             for index in np.flatnonzero(is_summit):
-                shift, value = _parabola(float(values[index]), float(values[index + 1]), float(values[index + 2]))
+                shift, value = _parabola(*values[index : index + 3].tolist())
                 lag = low + 1 + int(index) + shift
                 found.append((lag, value - _OCTAVE_COST * math.log2(lag / _LAG_EDGES[0])))
         found.sort(key=lambda summit: -summit[1])

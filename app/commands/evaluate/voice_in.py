@@ -155,7 +155,15 @@ def _lines(report: VoiceInReport) -> list[str]:
         for each in found
     ]  # fmt: skip
     techniques = [
-        [kind, each.name, str(each.n_clips), f"{100.0 * each.share:.0f} %", _ms(each.after_s)]
+        [
+            kind,
+            each.name,
+            str(each.n_clips),
+            f"{100.0 * each.share:.0f} %",
+            _ms(each.after_s),
+            f"{100.0 * each.ears_share:.0f} %",
+            f"{100.0 * each.alike_share:.0f} %",
+        ]
         for kind, found in report.techniques.items()
         for each in found
     ]
@@ -171,7 +179,7 @@ def _lines(report: VoiceInReport) -> list[str]:
         "",
         *columns(lanes, header=["material", "lane", "late", "Spearman", "mean error", "mean |error|", "n"]),
         "",
-        *columns(techniques, header=["material", "technique", "clips", "first", "after"]),
+        *columns(techniques, header=["material", "technique", "clips", "first", "after", "by the ears", "alike"]),
         "",
         f"Presence: {_ms(report.presence_s['median'])} after the ears' (p95 {_ms(report.presence_s['p95'])})",
         f"Processor: {100.0 * report.processor_share:.1f} % of a core",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from synth.evaluate.voice_in.material import ClipHeard, labelled
+from synth.evaluate.voice_in.material import ClipHeard, labelled, technique_weights
 from synth.listening.heard import Heard
 from synth.spec.audio import FRAME_RATE_HZ
 from synth.spec.lanes import TECHNIQUES, lane
@@ -19,6 +19,7 @@ Float64Array = NDArray[np.float64]
 
 GROSS_CENTS: Final = 50.0
 OCTAVE_CENTS: Final = 600.0
+_PRESENT: Final = 0.5
 LEAST_COMMON: Final = 20  # hops that both hear as voiced
 _DELAYS_S: Final = tuple(np.arange(-0.01, 0.0601, 0.001))
 _LANE_DELAYS_S: Final = tuple(np.arange(0.0, 0.121, 0.005))
@@ -120,30 +121,49 @@ def _lane_agreement(clips: Sequence[ClipHeard], lane_id: str) -> LaneAgreement:
 
 @dataclass(frozen=True, slots=True)
 class TechniqueAgreement:
-    """share: of clips whose mean streamed weights put the clip's own label first; after_s: when that first held."""
+    """share: of clips whose mean streamed weights put the clip's own label first; after_s: when that first held.
+
+    ears_share: the same of the ears' classifier, which looks ahead; alike_share: of clips in which both say the same
+    """
 
     name: str
     n_clips: int
     share: float
     after_s: float
+    ears_share: float
+    alike_share: float
 
 
 def technique_agreements(clips: Sequence[ClipHeard]) -> list[TechniqueAgreement]:
     """By the technique that recordings and simulated clips are labelled with."""
     right: dict[str, list[bool]] = {}
     since: dict[str, list[float]] = {}
+    ears: dict[str, list[bool]] = {}
+    alike: dict[str, list[bool]] = {}
     for clip in clips:
         hops = [hop for hop in clip.heard if hop.is_present and hop.lanes]
         if not hops:
             continue
         weights = np.array([hop.techniques for hop in hops])
         wanted = int(np.argmax(labelled(clip.record)))
-        right.setdefault(clip.name, []).append(int(np.argmax(weights.mean(axis=0))) == wanted)
+        said = int(np.argmax(weights.mean(axis=0)))
+        present = clip.clip.lanes["presence"] > _PRESENT
+        by_ears = int(np.argmax(technique_weights(clip.clip)[present].mean(axis=0))) if present.any() else -1
+        right.setdefault(clip.name, []).append(said == wanted)
+        ears.setdefault(clip.name, []).append(by_ears == wanted)
+        alike.setdefault(clip.name, []).append(by_ears == said)
         first = np.flatnonzero(weights.argmax(axis=1) == wanted)
         if len(first):
             since.setdefault(clip.name, []).append(hops[int(first[0])].end_s - hops[0].end_s)
     return [
-        TechniqueAgreement(name, len(right[name]), float(np.mean(right[name])), _median(since.get(name, [])))
+        TechniqueAgreement(
+            name,
+            len(right[name]),
+            float(np.mean(right[name])),
+            _median(since.get(name, [])),
+            float(np.mean(ears[name])),
+            float(np.mean(alike[name])),
+        )
         for name in TECHNIQUES
         if name in right
     ]
