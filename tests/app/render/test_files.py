@@ -6,6 +6,7 @@ import os
 import resource
 import stat
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,8 +32,8 @@ def _clip(folder: Path, level: float = 0.25, n_stems: int = 1) -> Clip:
     return clip
 
 
-def _export(clip: Clip, path: Path, **how: object) -> float:
-    export = ClipExport(clip, (Voice("Soprano", pan=-0.5, gain_db=-6.0),), path, **how)  # pyright: ignore[reportArgumentType]
+def _export(clip: Clip, path: Path, **how: Any) -> float:
+    export = ClipExport(clip, (Voice("Soprano", pan=-0.5, gain_db=-6.0),), path, **how)
     fractions = list(export.steps())
     assert fractions[-1] == pytest.approx(1.0)
     return export.attenuation_db

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -24,9 +25,9 @@ from synth.errors import Cancelled, UserError
 from tests.app.render.fake_engine import N_STEPS, FakeEngine
 
 
-def _passage(duration_s: float = 60.0, **voice: object) -> Passage:
+def _passage(duration_s: float = 60.0, **voice: Any) -> Passage:
     notes = tuple(Note(start, 0.9, 50.0 + start % 12) for start in np.arange(0.0, duration_s - 1.0, 1.0).tolist())
-    return Passage(duration_s, voices=(Voice(seed=3, notes=notes, **voice),))  # pyright: ignore[reportArgumentType]
+    return Passage(duration_s, voices=(Voice(seed=3, notes=notes, **voice),))
 
 
 def _clip(folder: Path, passage: Passage, stems: bool = True) -> Clip:
@@ -160,12 +161,12 @@ def test_cache_of_another_process_life_is_used(tmp_path: Path) -> None:
     ],
     ids=["seed", "lane", "pitch", "preset"],
 )
-def test_whatever_shapes_the_sound_changes_the_keys(tmp_path: Path, change: dict[str, object]) -> None:
+def test_whatever_shapes_the_sound_changes_the_keys(tmp_path: Path, change: dict[str, Any]) -> None:
     passage = _passage(3.0)
     presets = {"other": Preset("other", "Other", timbre=tuple([0.5] * 16), pitch_drift=0.1)}
     cache = CellCache()
     Renderer(FakeEngine(), cache).render(RenderRequest(passage, presets), _clip(tmp_path, passage))
-    changed = passage.with_voice(0, replace(passage.voices[0], **change))  # pyright: ignore[reportArgumentType]
+    changed = passage.with_voice(0, replace(passage.voices[0], **change))
     report = Renderer(FakeEngine(), cache).render(RenderRequest(changed, presets), _clip(tmp_path, changed))
     assert report.cells_sampled == report.cells_total
 

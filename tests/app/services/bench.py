@@ -6,17 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 import psutil
 
 from app.audio.messages import DeviceInfo, SoundEvent
-from app.live.stage.meter import LiveMeter
 from app.render.worker import WorkerSettings
 from app.services import Event, Instrument
-from app.state.preset import Preset
-from synth.spec import Float32Array
+from app.services.unplayed import Unplayed
 from tests.app.render.fake_engine import extract_loudest, load_fake_engine, load_fake_preset
 
 PATIENCE_S = 40.0
@@ -62,38 +59,12 @@ class FakeSound:
     def set_device(self, device_id: str | None) -> None: ...
 
 
-class FakeLive:
-    """Nobody plays."""
-
-    def start(self) -> None: ...
-    def close(self) -> None: ...
-    def poll(self) -> Sequence[Event]:
-        return []
-
-    def midi_inputs(self) -> list[str]:
-        return []
-
-    def set_midi_input(self, name: str | None) -> None: ...
-    def note_on(self, note: float, velocity: int) -> None: ...
-    def note_off(self, note: float) -> None: ...
-    def set_preset(self, preset: Preset) -> None: ...
-    def panic(self) -> None: ...
-    def set_lane(self, lane_id: str, value: float | None) -> None: ...
-    def set_gain(self, gain_db: float) -> None: ...
-    def learn(self, lane_id: str | None) -> None: ...
-    def meter(self) -> LiveMeter | None:
-        return None
-
-    def audio(self, n_frames: int) -> Float32Array:
-        return np.zeros(n_frames, dtype=np.float32)
-
-
 class Bench:
     """An instrument with its parts, and everything it has said."""
 
-    def __init__(self, folder: Path, **settings: object) -> None:
+    def __init__(self, folder: Path, **settings: Any) -> None:
         self.sound = FakeSound()
-        self.live = FakeLive()
+        self.live = Unplayed()
         self.events: list[Event] = []
         base = WorkerSettings(
             folder=folder,
@@ -102,7 +73,7 @@ class Bench:
             preset_loader=load_fake_preset,
             extractor=extract_loudest,
         )
-        worker_settings = replace(base, **settings)  # pyright: ignore[reportArgumentType]
+        worker_settings = replace(base, **settings)
         self.instrument = Instrument(sound_client=self.sound, live=self.live, settings=worker_settings)
 
     def pump(self) -> None:

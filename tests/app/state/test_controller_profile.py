@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -66,9 +67,9 @@ def test_bipolar_keeps_its_centre_and_ends() -> None:
         ({"smoothing_s": 6.0}, "smoothing_s"),
     ],
 )
-def test_bad_bindings(changes: dict[str, object], place: str) -> None:
+def test_bad_bindings(changes: dict[str, Any], place: str) -> None:
     with pytest.raises(PlacedError) as fault:
-        replace(Binding("cc20", "fry", 0.0, 1.0), **changes)  # pyright: ignore[reportArgumentType]
+        replace(Binding("cc20", "fry", 0.0, 1.0), **changes)
     assert fault.value.place == place
 
 
@@ -86,9 +87,9 @@ def test_bad_bindings(changes: dict[str, object], place: str) -> None:
         ({"bindings": (Binding("cc20", "fry", 0.0, 1.0), Binding("cc20", "fry", 0.0, 0.5))}, "bindings[1]"),
     ],
 )
-def test_bad_profiles(changes: dict[str, object], place: str) -> None:
+def test_bad_profiles(changes: dict[str, Any], place: str) -> None:
     with pytest.raises(PlacedError) as fault:
-        replace(default_profile("x"), **changes)  # pyright: ignore[reportArgumentType]
+        replace(default_profile("x"), **changes)
     assert fault.value.place == place
 
 

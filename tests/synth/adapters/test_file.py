@@ -42,7 +42,7 @@ def forged(path: Path, **changes: Any) -> Path:
     saved(good)
     with safe_open(good, framework="pt") as file:
         metadata: dict[str, str] = dict(file.metadata())
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     tensors |= changes.pop("tensors", {})
     described = json.loads(metadata["config"])
     described.update(changes.pop("config", {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,15 +26,15 @@ def stirred_denoiser(seed: int = 1) -> Denoiser:
     return model
 
 
-def info(method: str, **changes: object) -> AdapterInfo:
+def info(method: str, **changes: Any) -> AdapterInfo:
     """What a file of `method` says."""
     is_peft = method not in ("sara", "full")
-    given: dict[str, object] = {
+    given: dict[str, Any] = {
         "name": f"tiny {method}", "method": method, "base_hash": BASE_HASH, "regions": REGIONS, "technique": "growl",
         "licence": "CC0-1.0", "consent": "random numbers", "rank": RANK if is_peft else 0,
         "alpha": ALPHA if is_peft else 0.0, **changes,
     }  # fmt: skip
-    return AdapterInfo(**given)  # type: ignore[arg-type]
+    return AdapterInfo(**given)
 
 
 def _lora(layer: Layer) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -28,8 +29,8 @@ from tests.app.live.performance.stage import Stage, told
 ROUGH = replace(NEUTRAL_PRESET, id="rough", lane_defaults={"roughness": 0.5})
 
 
-def on_stage(*bindings: Binding, **changes: object) -> Stage:
-    profile = ControllerProfile("test", bindings, **changes)  # pyright: ignore[reportArgumentType]
+def on_stage(*bindings: Binding, **changes: Any) -> Stage:
+    profile = ControllerProfile("test", bindings, **changes)
     return Stage(profile, ROUGH)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,8 @@ from tests.app.live.performance.stage import Stage, told
 PROFILE = default_profile("test")
 
 
-def stage(**changes: object) -> Stage:
-    return Stage(replace(PROFILE, **changes))  # pyright: ignore[reportArgumentType]
+def stage(**changes: Any) -> Stage:
+    return Stage(replace(PROFILE, **changes))
 
 
 def test_a_note_starts_and_is_released() -> None:

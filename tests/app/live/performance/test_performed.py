@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,10 +25,10 @@ from synth.spec.controls import Float32Array
 STEP_S = 0.001
 
 
-def started(**changes: object) -> PerformedControls:
+def started(**changes: Any) -> PerformedControls:
     controls = PerformedControls(1000)
     values = {"lanes": {}, "offsets": {}, **changes}
-    controls.apply(StartVoice(0.0, 1, 60.0, 100.0, 0.0, **values))  # pyright: ignore
+    controls.apply(StartVoice(0.0, 1, 60.0, 100.0, 0.0, **values))
     return controls
 
 
