@@ -79,6 +79,7 @@ def draw_picture(
         _draw_curve(painter, panel, heard, QPen(_MEASURED, 1.6))
         top += _LANE_HEIGHT + _GAP
     painter.end()
+    # The stubs want bytes for the format, which PySide6 does not take.
     if not image.save(str(path), "PNG"):  # pyright: ignore[reportCallIssue, reportArgumentType]
         raise UserError(f"The picture {path} cannot be written.", remedy="Choose a folder you may write to.")
 

@@ -195,7 +195,9 @@ def preset_to_document(preset: Preset) -> Document:
 
 
 def _default_of(field: Field[Any]) -> Any:
-    return field.default if field.default is not MISSING else field.default_factory()  # pyright: ignore[reportCallIssue]
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default
 
 
 def _to_json(value: Any) -> Any:

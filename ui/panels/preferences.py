@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeySequence
@@ -99,8 +100,9 @@ class PreferencesDialog(QDialog):
         self._theme.choose(ThemeChoice(self.appearance.currentData()))
         self._change(theme=self.appearance.currentData())
 
-    def _change(self, **values: str | None) -> None:
-        self._store.change(replace(self._store.settings, **values))  # pyright: ignore[reportArgumentType]
+    def _change(self, **values: Any) -> None:
+        """Settings checks what it is given."""
+        self._store.change(replace(self._store.settings, **values))
 
 
 class ShortcutsDialog(QDialog):

@@ -100,8 +100,8 @@ class PresetDelegate(QStyledItemDelegate):
         colours = self._theme.colours
         painter.save()
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        box = QRectF(option.rect).adjusted(4, 2, -4, -2)  # pyright: ignore[reportAttributeAccessIssue]
-        state = option.state  # pyright: ignore[reportAttributeAccessIssue]
+        box = QRectF(option.rect).adjusted(4, 2, -4, -2)  # pyright: ignore[reportAttributeAccessIssue] (not in Qt's stubs)
+        state = option.state  # pyright: ignore[reportAttributeAccessIssue] (not in Qt's stubs)
         painter.setPen(Qt.PenStyle.NoPen)
         if state & QStyle.StateFlag.State_Selected:
             painter.setBrush(with_alpha(colours.accent, 0.22))
