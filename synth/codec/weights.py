@@ -69,7 +69,7 @@ def load_weights(path: Path, module: nn.Module) -> None:
     """Fill `module` (float32) from `path`, names and shapes exactly. UserError names the first that differs, or that
     holds something else than finite numbers."""
     with safe_open(path, framework="pt") as file:
-        tensors = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
+        tensors = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118 (not a dict)
     difference = _first_difference(tensors, module.state_dict())
     if difference:
         raise UserError(f"{path.name} does not fit its configuration: {difference}.", remedy="Restore it.")
