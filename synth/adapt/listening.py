@@ -92,10 +92,10 @@ class Listener:
         self._began_s = self._clock()  # singing the base is no training
         self._next_s = self._began_s + self._every_s
 
-    def __call__(self, layers: Callable[[], Layers]) -> dict[str, float]:
-        """Ask often; sings when it is time. -> {"control_error": ...} then, else nothing"""
+    def __call__(self, layers: Callable[[], Layers]) -> None:
+        """Ask often; sings when it is time."""
         if self._clock() < self._next_s:
-            return {}
+            return
         adapter = Adapter.of(self._info, layers())  # pyright: ignore[reportArgumentType]
         self._engine.adapters.add(adapter)
         try:
@@ -105,7 +105,6 @@ class Listener:
         if preview.control_error <= min((p.control_error for p in self.previews[1:-1]), default=math.inf):
             save_adapter(self._folder / HEARD_FILE, adapter.info, adapter.layers)
         self._next_s = self._clock() + self._every_s
-        return {"control_error": preview.control_error} if math.isfinite(preview.control_error) else {}
 
     def nearest(self) -> Layers | None:
         """What had the smallest control error of all previews; None without any."""

@@ -11,7 +11,7 @@ says, slopes and jumps alike.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class Outside:
     guidance    what was distilled into the base, pathway -> weight; empty: nothing
     jumps       numbers of steps the base was distilled to, descending; empty: slopes only
     held_out    a batch that training never sees
-    listener    asked with the moving average whenever that is validated; its figures go into the log
+    average     the task's moving average: its first copy
     """
 
     base: Denoiser
@@ -46,7 +46,7 @@ class Outside:
     held_out: Batch | None = None
     penalty: NuclearPenalty | None = None
     wanted: Tensor | None = None
-    listener: Callable[[Denoiser], Mapping[str, float]] | None = None
+    average: AdaptTask | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Outside:
         return self
@@ -86,6 +86,8 @@ class AdaptTask(nn.Module):
         memo[id(self)] = copied
         for name, value in self.__dict__.items():
             copied.__dict__[name] = copy.deepcopy(value, memo)
+        if self.outside.average is None:
+            self.outside.average = copied
         return copied
 
     def state_dict(self, *arguments: Any, **settings: Any) -> dict[str, Any]:
@@ -147,8 +149,7 @@ class AdaptTask(nn.Module):
                 self.outside.wanted = self._wanted(held_out, levels, x)
             made = _velocity(self.student, x, sigma, sigma, held_out["condition"])
         squared = (made - self.outside.wanted).square() * self.weight * held_out["learnt"][..., None]
-        heard = self.outside.listener(self.student) if self.outside.listener is not None else {}
-        return {"validation": float(squared.mean()), **heard}
+        return {"validation": float(squared.mean())}
 
     def _levels(self, batch: Batch) -> _Levels:
         """Slopes at the batch's own levels; of some rows jumps on the grids that the base knows."""

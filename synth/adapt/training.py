@@ -45,7 +45,7 @@ from synth.train.latents import LatentStore
 from synth.train.loop import BEST_FILE, LoopConfig, LoopReport, generator_of, train
 
 Layers = dict[str, dict[str, Tensor]]
-Listen = Callable[[Callable[[], Layers]], Mapping[str, float]]  # asked often; takes out what is learnt when it is time
+Listen = Callable[[Callable[[], Layers]], None]  # called before every step; takes out what is learnt when it is time
 Clock = Literal["wall", "processor"]
 MASKED: Final = "masked"  # full fine-tuning of SaRA's entries, the plain way: what SaRA's memory is held against
 # Tried on an unknown voice, 40 steps: at a quarter of these all learn less; at four times SaRA's it gets worse, and at
@@ -208,7 +208,7 @@ def train_adapter(
     """Train, or go on training, within `minutes` over all resumed runs. UserError when it diverges.
 
     clock   what the minutes are counted by, as LoopConfig's
-    listen  hears the moving average at every validation; its figures go into the log
+    listen  may take out what the moving average has learnt, before any step
     """
     layers = base.layers(recipe)
     plan = TrainingPlan(base, layers, recipe)
@@ -224,15 +224,14 @@ def train_adapter(
         if student is None:
             break
         outside = Outside(base.denoiser, base.guidance if recipe.keep_guidance else {}, base.jumps, held_out)
-        if listen is not None:
-            outside.listener = plan.heard_by(listen, index, candidates.get("last", {}))
         if recipe.method == "sara":
             outside.penalty = NuclearPenalty(recipe.nuclear, recipe.nuclear_every)
         task = AdaptTask(student, outside, base.statistics.weight, use_bf16=recipe.use_bf16).to(base.denoiser.device)
         task.student.train()
         folder = run_dir / f"stage-{index + 1}"
         loop = adapt_loop(minutes * share, recipe, str(base.denoiser.device), max_steps, clock)
-        averaged, report = train(task, batch, loop, folder, should_stop)
+        heard = plan.heard_by(listen, index, outside, candidates.get("last", {}))
+        averaged, report = train(task, batch, loop, folder, lambda heard=heard: heard() or should_stop())
         reports[f"stage {index + 1}"] = report
         best = folder / BEST_FILE if report.best_step < report.steps else None
         candidates = plan.collected(index, averaged, best, candidates.get("last", {}))
@@ -300,9 +299,16 @@ class TrainingPlan:
             found["best"] = self._taken_out(stage, kept.student, earlier)
         return found
 
-    def heard_by(self, listen: Listen, stage: int, earlier: Layers) -> Callable[[Denoiser], Mapping[str, float]]:
-        """What a task's validation calls with its moving average."""
-        return lambda student: listen(lambda: self._taken_out(stage, student, earlier))
+    def heard_by(self, listen: Listen | None, stage: int, outside: Outside, earlier: Layers) -> Callable[[], bool]:
+        """Lets what is learnt be heard; always False, for it stops nothing."""
+
+        def hear() -> bool:
+            average = outside.average
+            if listen is not None and average is not None:
+                listen(lambda: self._taken_out(stage, average.student, earlier))
+            return False
+
+        return hear
 
     def _taken_out(self, stage: int, student: nn.Module, earlier: Layers) -> Layers:
         match self.recipe.method:

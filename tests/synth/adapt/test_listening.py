@@ -38,9 +38,10 @@ def request_for(tmp_path_factory: pytest.TempPathFactory) -> Wanted:
 
 def test_previews_are_sung_while_it_trains_and_the_nearest_may_be_chosen(request_for: Wanted, tmp_path: Path) -> None:
     told: list[Preview] = []
-    done = adapt(replace(request_for, run=tmp_path, previews=tmp_path / "heard"), on_preview=told.append)
+    short = replace(request_for, run=tmp_path, previews=tmp_path / "heard", max_steps=2)
+    done = adapt(short, on_preview=told.append)
     assert [preview.index for preview in told] == list(range(len(told)))
-    assert len(told) == 5, "the base, and two a stage: every 20 steps are validated"
+    assert 4 <= len(told) <= 6, "the base, and before every step of two stages"
     for preview in told:
         audio, rate_hz = soundfile.read(preview.sound)
         assert rate_hz == SAMPLE_RATE_HZ
@@ -50,12 +51,10 @@ def test_previews_are_sung_while_it_trains_and_the_nearest_may_be_chosen(request
     assert (tmp_path / "heard" / "recording.flac").is_file()
     assert set(done.report["chosen"]["control_errors"]) >= {"last", "nearest"}
     assert read_adapter(tmp_path / "heard" / HEARD_FILE).info.method == "sara"
-    rows = [json.loads(line) for line in (tmp_path / "stage-1" / "log.jsonl").read_text().splitlines()]
-    assert rows[0]["control_error"] == pytest.approx(told[1].control_error, abs=1e-4)
 
 
 def test_listening_changes_nothing_of_the_training(request_for: Wanted, tmp_path: Path) -> None:
-    short = replace(request_for, max_steps=22)
+    short = replace(request_for, max_steps=3)
     heard = adapt(replace(short, run=tmp_path / "heard"))
     unheard = adapt(replace(short, run=tmp_path / "unheard", preview_every_s=None))
     losses = []
@@ -71,13 +70,13 @@ def test_listening_changes_nothing_of_the_training(request_for: Wanted, tmp_path
 def test_a_run_that_goes_on_goes_on_with_its_previews(request_for: Wanted, tmp_path: Path) -> None:
     asked = 0
 
-    def after_22() -> bool:
+    def after_2() -> bool:
         nonlocal asked
         asked += 1
-        return asked > 22
+        return asked > 2
 
-    wanted = replace(request_for, run=tmp_path)
-    stopped = adapt(wanted, should_stop=after_22)
+    wanted = replace(request_for, run=tmp_path, max_steps=4)
+    stopped = adapt(wanted, should_stop=after_2)
     assert stopped.adapter is None
     before = read_previews(tmp_path / "previews" / "while-training")
     told: list[Preview] = []
