@@ -134,7 +134,7 @@ class _Steps(logging.Handler):
         if left_s is not None and self._n_stages > 1:
             left_s += (self._n_stages - 1 - self._stage) * row["seconds"] / max(row["done"], 1e-3)
         done = (self._stage + row["done"]) / self._n_stages
-        self._tell(Step(step, done, left_s, row.get("adapted", row.get("loss")), row.get("validation")))
+        self._tell(Step(step, done, left_s, row.get("loss"), row.get("validation")))
 
 
 @contextmanager
