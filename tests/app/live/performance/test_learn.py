@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from app.live.performance.commands import SetLane
 from app.live.performance.learn import TIMEOUT_S, LearnState, MidiLearn, binding_for
 from app.midi.stream import MidiStream
-from app.state.controller_profile import Binding
+from app.state.controller_profile import Binding, default_profile
+from app.store.controller_profiles import load_profile, save_profile
 from synth.errors import UserError
 from synth.spec.lanes import LANE_IDS
+from tests.app.live.performance.stage import Stage, told
 
 
 def learn(hexadecimal: str, lane: str = "fry", zone_channels: frozenset[int] = frozenset()) -> Binding | None:
@@ -77,3 +83,15 @@ def test_suggested_bindings_are_valid_for_every_lane(source: str) -> None:
     for lane in (*LANE_IDS, "adapter.ab.early"):
         if (source, lane) != ("pitch_bend", "bend"):
             assert binding_for(source, lane).lane == lane
+
+
+def test_an_adapters_strength_is_learnt_like_any_lane_and_kept_with_the_profile(tmp_path: Path) -> None:
+    lane_id = "adapter.d8ea683e82b8ceca.middle"
+    binding = learn("b01500 b01520 b01540", lane_id)
+    assert binding is not None
+    assert (binding.source, binding.lane, binding.low, binding.high) == ("cc21", lane_id, 0.0, 1.5)
+    profile = default_profile("box").with_binding(replace(binding, takeover="jump"))
+    save_profile(profile, tmp_path)
+    assert load_profile("box", tmp_path).profile == profile
+    moved = told(Stage(profile).play("b01500 b0157f"), SetLane)
+    assert [(command.lane, command.value) for command in moved] == [(lane_id, 0.0), (lane_id, 1.5)]
