@@ -63,6 +63,8 @@ __all__ = [
     "ENVELOPE_RATE_HZ",
     "INJURING_TECHNIQUES",
     "LANES_SHOWN",
+    "LEAST_S",
+    "LEAST_SEGMENTS",
     "LICENCES",
     "REGIONS",
     "AdaptRequest",

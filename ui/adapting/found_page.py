@@ -8,15 +8,13 @@ from pathlib import Path
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
-from app.services.adapting import LANES_SHOWN, Doing, FoundRecording
+from app.services.adapting import LANES_SHOWN, LEAST_S, LEAST_SEGMENTS, Doing, FoundRecording
 from synth.spec import lane
 from ui.adapting.drawings import RecordingView
 from ui.adapting.page import Page, clock, scrolled, wrapped
 from ui.styled import label
 from ui.theme import Theme
 
-LEAST_S = 10.0
-LEAST_SEGMENTS = 4
 GOOD_S = 120.0
 _MOST_ROWS = 60  # drawn; of more only the words are shown
 

@@ -73,6 +73,7 @@ class TrainingPage(Page):
             self.heard = []
             self.when.clear()
             self.curves.clear()
+            self._done = 0.0
             self.bar.setValue(0)
             for name in self.phrase.views:
                 self.phrase.show_version(name, None)
@@ -106,7 +107,8 @@ class TrainingPage(Page):
         if any(known.index == heard.index for known in self.heard):
             return
         self.heard.append(heard)
-        self.curves.add(_CONTROL, self._done, math.nan if heard.control_error is None else heard.control_error)
+        if heard.index == 0 or self._done > 0.0:  # when earlier ones were heard is not known of a run that goes on
+            self.curves.add(_CONTROL, self._done, math.nan if heard.control_error is None else heard.control_error)
         if heard.index == 0:
             self.phrase.show_version("Recording", heard.sound.with_name(RECORDING_FILE))
             self.phrase.show_version("Before", heard.sound)
