@@ -27,7 +27,7 @@ from ui.performance.machine_dialog import MachineDialog
 from ui.performance.mappings import all_targets, conflicts_of, fresh_binding, source_title, target_title
 from ui.performance.processes import ProcessReader, parsed_gpu
 from ui.performance.profile_desk import ProfileDesk
-from ui.performance.sound_analysis import FLOOR_DB, SPECTRUM_SAMPLES, SpectrumAnalyser, rising_crossing
+from ui.performance.sound_analysis import FLOOR_DB, SPECTRUM_SAMPLES, SpectrumAnalyser, peak_db, rising_crossing
 from ui.window import MainWindow
 
 NAN = float("nan")
@@ -145,6 +145,13 @@ def test_the_spectrum_finds_a_tone_and_holds_its_peak() -> None:
     assert analyser.held_db[loudest] - analyser.levels_db[loudest] > 40.0
     analyser.reset()
     assert analyser.held_db.max() == FLOOR_DB
+
+
+def test_a_joined_performance_is_levelled_by_its_stream(page: MainWindow, instrument: FakeInstrument) -> None:
+    assert peak_db(np.zeros(8, dtype=np.float32)) == FLOOR_DB
+    instrument.live_sound = sine(220.0, gain=0.25)
+    page.performance.look()
+    assert max(page.performance.stage.output.bars.held_db) == pytest.approx(-12.0, abs=0.1)
 
 
 def test_freeze_lets_the_pictures_stand(page: MainWindow, instrument: FakeInstrument) -> None:

@@ -10,12 +10,13 @@ from PySide6.QtWidgets import QTabWidget, QVBoxLayout, QWidget
 
 from app.services import EngineReady, InstrumentLike, LiveMeter, MidiActivity, Recorded
 from app.state.preset import Preset
+from synth.spec import SAMPLE_RATE_HZ
 from ui.actions import Actions
 from ui.performance.controls_page import ControlsPage
 from ui.performance.playing_bar import NO_INPUT, PlayingBar, take_time
 from ui.performance.processes import GpuReader, ProcessReader
 from ui.performance.profile_desk import ProfileDesk
-from ui.performance.sound_analysis import SPECTRUM_SAMPLES
+from ui.performance.sound_analysis import SPECTRUM_SAMPLES, peak_db
 from ui.performance.stage_page import StagePage
 from ui.styled import styled
 from ui.theme import Theme
@@ -23,6 +24,7 @@ from ui.theme import Theme
 PICTURE_MS = 34  # at most 30 pictures a second
 _FIGURES_EVERY = 5
 _PROCESSES_EVERY = 30
+_PICTURE_SAMPLES = SAMPLE_RATE_HZ * PICTURE_MS // 1000
 
 
 class PerformancePage(QWidget):
@@ -82,7 +84,10 @@ class PerformancePage(QWidget):
         self.n_pictures += 1
         if self.tabs.currentWidget() is self.stage:
             audio = self._instrument.live_audio(SPECTRUM_SAMPLES)
-            self.stage.show_sound(audio, self._instrument.level_db, meter)
+            # A window that has joined a performance hears it through the stream alone.
+            live_db = peak_db(audio[-_PICTURE_SAMPLES:])
+            left_db, right_db = self._instrument.level_db
+            self.stage.show_sound(audio, (max(left_db, live_db), max(right_db, live_db)), meter)
         if self._turn % _FIGURES_EVERY == 0:
             self._show_figures(meter)
         if self._turn % _PROCESSES_EVERY == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -43,6 +44,12 @@ def rising_crossing(audio: Float32Array, n_shown: int) -> int:
     first_after = np.concatenate(([True], before[1:] != before[:-1]))
     fitting = crossings[armed & first_after]
     return int(fitting[-1]) if len(fitting) else last
+
+
+def peak_db(audio: Float32Array) -> float:
+    """The loudest sample, dB re full scale; FLOOR_DB for silence."""
+    peak = float(np.abs(audio).max(initial=0.0))
+    return max(20.0 * math.log10(peak), FLOOR_DB) if peak > 0.0 else FLOOR_DB
 
 
 class SpectrumAnalyser:
