@@ -47,6 +47,8 @@ class MappingRow(QObject):
         self.curve = CalmChooser("Curve", lambda: [(key, title) for key, (title, _) in CURVES.items()])
         self.takeover = CalmChooser("Takeover", lambda: [(name, TAKEOVER_WORDS[name]) for name in TAKEOVERS])
         self.smoothing = CalmSpin("Smoothing", low=0.0, high=5000.0, decimals=0, step=5.0, suffix=" ms")
+        for field, most_px in ((self.mode, 84), (self.curve, 112), (self.takeover, 96)):  # names need the room
+            field.setMaximumWidth(most_px)
         self.trouble = QLabel()
         self.trouble.setFixedWidth(18)
         self.remove = styled(QToolButton(), "flat")
