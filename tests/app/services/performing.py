@@ -58,7 +58,7 @@ def play(weights: Path, *, has_door: bool) -> None:
     session.start()
     _until(lambda: session.meter().state == "playing", turn)
     session.note_on(NOTE, 96)
-    _until(lambda: session.meter().voices > 0, turn)
+    _until(lambda: session.meter().notes > 0, turn)
     if door is not None:
         door.start()
     pids = [*session.engine.pids.values(), sound.server_pid]

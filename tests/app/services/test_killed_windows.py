@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
+from app.services.attached import AttachedSession
 from app.services.stage_door import ask, is_answered
 from tests.tiny_weights import save_tiny_weights
 
@@ -88,13 +89,18 @@ def test_a_killed_window_that_had_joined_leaves_the_performance_playing(players:
     live, pids = players.start("live")
     window, _ = players.start("joined")
     before: dict[str, Any] = ask("status", path=players.door, limit_s=PATIENCE_S)
-    assert before["voices"] == 2
+    assert before["notes"] == 2
     window.send_signal(signal.SIGKILL)
     window.wait()
     time.sleep(1.0)
     after: dict[str, Any] = ask("status", path=players.door, limit_s=PATIENCE_S)
     assert after["state"] == "playing"
-    assert after["voices"] == 2, "both notes are held: nobody let them go"
+    assert (after["notes"], after["lost_notes"]) == (2, before["lost_notes"])
+    another = AttachedSession(players.door)
+    another.start()
+    another.note_on(50.0, 90)
+    until(lambda: ask("status", path=players.door, limit_s=PATIENCE_S)["notes"] == 3, PATIENCE_S)
+    another.close()
     assert all(is_alive(pid) for pid in pids)
     ask("stop", path=players.door, limit_s=PATIENCE_S)
     until(lambda: live.poll() is not None, PATIENCE_S)
