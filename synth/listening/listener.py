@@ -99,9 +99,10 @@ class Listener:
         """Smooth what the network says; where a voice begins, it begins with what it is."""
         said = self._reading(self.numbers)
         if self._outputs is None or not is_present:
-            self._outputs = said
+            outputs = said
         else:
-            self._outputs = said + (self._outputs - said) * self._kept
-        values = self._outputs.tolist()
+            outputs = (said + (self._outputs - said) * self._kept).astype(np.float32)
+        self._outputs = outputs
+        values = outputs.tolist()
         self._lanes = MappingProxyType(dict(zip(READ_LANES, values, strict=False)))
         self._techniques = tuple(values[N_READ:])

@@ -144,7 +144,8 @@ def _track(judge: str, clip: ClipHeard) -> tuple[NDArray[np.float64], NDArray[np
         return heard.t_s, heard.note
     note = clip.clip.true_lanes["pitch"].astype(np.float64)
     sung = clip.clip.f0.voiced & (clip.clip.lanes["presence"] > 0.5)
-    return (np.arange(len(note)) + 0.5) * HOP_S, np.where(sung, note, np.nan)
+    t_s = ((np.arange(len(note)) + 0.5) * HOP_S).astype(np.float64)
+    return t_s, np.where(sung, note, np.nan)
 
 
 def _figures(material: str, judge: str, found: Sequence[PitchAgreement]) -> PitchFigures:

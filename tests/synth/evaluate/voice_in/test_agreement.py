@@ -27,7 +27,7 @@ def vibrato(t_s: np.ndarray) -> np.ndarray:
     return 57.0 + 2.0 * np.sin(2.0 * np.pi * 3.0 * t_s)
 
 
-T_S = (np.arange(200) + 0.5) * 0.01
+T_S = ((np.arange(200) + 0.5) * 0.01).astype(np.float64)
 
 
 @pytest.mark.parametrize("delay_s", [0.0, 0.012, 0.03])
