@@ -11,8 +11,10 @@ from pytestqt.qtbot import QtBot
 
 from app.live.voice_in.messages import InputDevice
 from app.live.voice_in.ring import VoiceInState
+from tests.ui.fake_instrument import FakeInstrument
 from ui.performance.voice_in import VoiceInCard, heard_figure, state_figure
 from ui.theme import Theme, ThemeChoice
+from ui.window import MainWindow
 
 OFF = VoiceInState("off", -100.0, float("nan"), False, "", 0.0, 0.0, 0, 0, 0, 0)
 SUNG = replace(OFF, state="listening", level_db=-20.0, note=60.1, is_present=True, technique="growl", input_ms=5.4)
@@ -88,3 +90,22 @@ def test_words_for_whispers_and_for_inputs_that_have_gone() -> None:
     assert heard_figure(replace(SUNG, note=float("nan"), technique="whisper")).text == "no pitch, whisper"
     assert heard_figure(replace(SUNG, is_present=False)).text == "-"
     assert state_figure(replace(OFF, state="waiting")).text == "waiting for it"
+
+
+def test_the_page_has_the_card_where_an_input_can_be_chosen(
+    window: MainWindow, instrument: FakeInstrument, voice_in: FakeVoiceIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = window.performance
+    window.actions_table["performance"].trigger()
+    assert page.voice_in is None  # the performance of somebody else chooses its own
+    monkeypatch.setattr(type(instrument), "voice_in", lambda _self: voice_in)
+    for _ in range(2):  # shown again, it is the same card
+        window.actions_table["performance"].trigger()
+        window.actions_table["performance"].trigger()
+    assert page.voice_in is not None
+    assert page.voice_in.parent() is not None
+    assert voice_in.looks == 1
+    voice_in.now = SUNG
+    page._turn = 0
+    page.look()
+    assert "growl" in page.voice_in.heard.text()

@@ -18,6 +18,7 @@ from ui.performance.processes import GpuReader, ProcessReader
 from ui.performance.profile_desk import ProfileDesk
 from ui.performance.sound_analysis import SPECTRUM_SAMPLES, peak_db
 from ui.performance.stage_page import StagePage
+from ui.performance.voice_in import VoiceInCard
 from ui.styled import styled
 from ui.theme import Theme
 
@@ -44,12 +45,13 @@ class PerformancePage(QWidget):
         super().__init__()
         styled(self, "clear")
         self.setAccessibleName("Performance")
-        self._instrument, self._actions = instrument, actions
+        self._instrument, self._actions, self._theme = instrument, actions, theme
         self.desk = ProfileDesk(instrument, profiles, self)
         self.bar = PlayingBar(theme, actions, self.desk, instrument.midi_inputs)
         self.stage, self.controls = StagePage(theme), ControlsPage(self.desk, theme)
         self._cpu, self._gpu = ProcessReader(), GpuReader()
         self._uses_gpu = False
+        self.voice_in: VoiceInCard | None = None
         self._turn = 0
         self.n_pictures = 0
         self.tabs = QTabWidget()
@@ -135,9 +137,17 @@ class PerformancePage(QWidget):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
+        self._offer_voice_in()
         self._turn = 0
         self.desk.look()
         self._timer.start()
+
+    def _offer_voice_in(self) -> None:
+        """Not before somebody looks: inputs are looked for by a process of their own."""
+        voice_in = self._instrument.voice_in() if self.voice_in is None else None
+        if voice_in is not None:
+            self.voice_in = VoiceInCard(self._theme, voice_in)
+            self.stage.add_card(self.voice_in)
 
     def hideEvent(self, event: QHideEvent) -> None:
         self._timer.stop()
@@ -149,6 +159,8 @@ class PerformancePage(QWidget):
         self.follow_recording()
         if self.tabs.currentWidget() is self.stage:
             self.stage.show_figures(meter)
+            if self.voice_in is not None:
+                self.voice_in.show_state()
 
     def _show_processes(self) -> None:
         if self._uses_gpu:

@@ -97,8 +97,17 @@ class StagePage(QScrollArea):
         self._grid.setContentsMargins(16, 12, 16, 14)
         self._grid.setSpacing(12)
         self.setWidget(self._body)
+        self._small: list[Card] = [
+            self.latency, self.losses, self.stages, self.voices, self.onsets, self.processes, self.output,
+        ]  # fmt: skip
         self._layout = ""
         self._lay_out("wide")
+
+    def add_card(self, card: Card) -> None:
+        """One more beside the others."""
+        self._small.append(card)
+        layout, self._layout = self._layout, ""
+        self._lay_out(layout)
 
     def show_figures(self, meter: LiveMeter | None) -> None:
         """Several times a second."""
@@ -136,17 +145,15 @@ class StagePage(QScrollArea):
         if layout == self._layout:
             return
         self._layout = layout
-        small = (self.latency, self.losses, self.stages, self.voices, self.onsets, self.processes, self.output)
         grid = self._grid
-        for card in (*small, *self._pictures):
+        for card in (*self._small, *self._pictures):
             grid.removeWidget(card)
         for row in range(grid.rowCount()):
             grid.setRowStretch(row, 0)
         for column in range(_COLUMNS):
             grid.setColumnStretch(column, 1)
-        spans = {"wide": (3, 3, 3, 3, 4, 4, 4), "middle": (6, 6, 6, 6, 6, 6, 12), "narrow": (12,) * 7}[layout]
         row = column = 0
-        for card, span in zip(small, spans, strict=True):
+        for card, span in zip(self._small, _spans(layout, len(self._small)), strict=True):
             if column + span > _COLUMNS:
                 row, column = row + 1, 0
             grid.addWidget(card, row, column, 1, span)
@@ -155,6 +162,14 @@ class StagePage(QScrollArea):
             wide = layout == "wide"
             grid.addWidget(card, row + 1 + (0 if wide else index), 6 * index if wide else 0, 1, 6 if wide else 12)
             grid.setRowStretch(row + 1 + (0 if wide else index), 1)
+
+
+def _spans(layout: str, n_cards: int) -> list[int]:
+    """Columns of each card: four in a row, or two, or one; what would leave a hole in the last row is spread."""
+    in_row = {"wide": 4, "middle": 2, "narrow": 1}[layout]
+    over = n_cards % in_row
+    last = [_COLUMNS // over] * over if over else []
+    return [_COLUMNS // in_row] * (n_cards - over) + last
 
 
 def _picture_card(title: str, picture: QWidget) -> Card:
