@@ -60,11 +60,11 @@ def held(condition: Float32Array, n_frames: int) -> Float32Array:
 class _Voice:
     """What has been drawn of one voice: the last frames, normalised, with their conditions, and how many in all."""
 
-    __slots__ = ("condition", "latents", "n_drawn", "n_rewound", "seed")
+    __slots__ = ("condition", "latents", "n_changed", "n_drawn", "seed")
 
     def __init__(self, seed: int, latent_dim: int, width: int) -> None:
         self.seed = seed
-        self.n_drawn = self.n_rewound = 0
+        self.n_drawn = self.n_changed = 0
         self.latents = np.zeros((0, latent_dim), dtype=np.float32)
         self.condition = np.zeros((0, width), dtype=np.float32)
 
@@ -72,6 +72,18 @@ class _Voice:
         self.latents = np.concatenate([self.latents, latents])[-keep:]
         self.condition = np.concatenate([self.condition, condition])[-keep:]
         self.n_drawn += len(latents)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Requests of equal shape: which they are, their voices as they were, and what the network is given."""
+
+    chosen: Sequence[int]
+    was: Sequence[tuple[_Voice, int, int]]
+    network: Network
+    before: Tensor
+    condition: Tensor
+    start: Tensor
 
 
 class StreamingSampler:
@@ -141,6 +153,7 @@ class StreamingSampler:
                     old, new = (CONDITION_DIM + N_REGIONS * at for at in (ids.index(adapter.id), index))
                     kept[:, new : new + N_REGIONS] = voice.condition[:, old : old + N_REGIONS]
             voice.condition = kept
+            voice.n_changed += 1  # what is being drawn has another shape
 
     def begin(self, voice: int, seed: int) -> None:
         """Forget what `voice` was: frame 0 is next, and its first block has no context."""
@@ -165,7 +178,7 @@ class StreamingSampler:
             raise ValueError(f"frame {n_drawn} cannot be gone back to from {chosen.n_drawn}")
         kept = len(chosen.latents) - back
         chosen.latents, chosen.condition, chosen.n_drawn = chosen.latents[:kept], chosen.condition[:kept], n_drawn
-        chosen.n_rewound += 1
+        chosen.n_changed += 1
 
     def sung(self, voice: int, start: int, end: int) -> Float32Array:
         """Frames [start, end) of `voice` as they were drawn, in the codec's units -> [end - start, latent_dim].
@@ -204,14 +217,17 @@ class StreamingSampler:
             n_context, n_frames = self._context_of(request.voice), self._checked(request)
             groups[n_context, n_frames, self._network_of(request, n_context)].append(index)
         blocks: list[Float32Array | None] = [None] * len(requests)
-        is_first = True
-        # Voices between their onset and a full context see less of themselves; the others share one shape.
-        for (n_context, _, network), members in groups.items():
-            for chunk in _chunks(members, self._most):
-                if not is_first:
-                    yield
-                is_first = False
-                yield from self._draw_alike(requests, chunk, n_context, n_steps, blocks, network)
+        # Voices between their onset and a full context see less of themselves; the others share one shape. All that is
+        # drawn by is read now: between pieces a voice may have become another one.
+        prepared = [
+            self._prepared(requests, chunk, n_context, network)
+            for (n_context, _, network), members in groups.items()
+            for chunk in _chunks(members, self._most)
+        ]
+        for index, batch in enumerate(prepared):
+            if index:
+                yield
+            yield from self._draw_alike(requests, batch, n_steps, blocks)
         return blocks
 
     def warm(self, n_voices: int, n_frames: int, n_steps: int = 1) -> None:
@@ -236,32 +252,33 @@ class StreamingSampler:
             raise ValueError(f"a block {request.condition.shape} is no multiple of {self.frame_multiple} frames")
         return n_frames
 
-    def _draw_alike(
-        self,
-        requests: Sequence[BlockRequest],
-        chosen: Sequence[int],
-        n_context: int,
-        n_steps: int,
-        blocks: list[Float32Array | None],
-        network: Network,
-    ) -> Iterator[None]:
-        """Draw those requests, of equal shape and by one network, into their places in `blocks`."""
+    def _prepared(
+        self, requests: Sequence[BlockRequest], chosen: Sequence[int], n_context: int, network: Network
+    ) -> _Batch:
+        """Requests of equal shape, as `network` will draw them."""
         asked = [requests[index] for index in chosen]
         windows = [self._window(request, n_context) for request in asked]
         voices = [self._voices[request.voice] for request in asked]
-        was = [(voice, voice.n_drawn, voice.n_rewound) for voice in voices]
+        was = [(voice, voice.n_drawn, voice.n_changed) for voice in voices]
         windows += [windows[0]] * (-len(windows) % self._pad)
         before, condition, start = (torch.from_numpy(np.stack(part)).to(self._device) for part in zip(*windows))
         told = condition if network is self._adapted else condition[..., :CONDITION_DIM]
-        drawn = start
-        for drawn in self._jumps(network, before, told, start, n_steps):
+        return _Batch(chosen, was, network, before, told, start)
+
+    def _draw_alike(
+        self, requests: Sequence[BlockRequest], batch: _Batch, n_steps: int, blocks: list[Float32Array | None]
+    ) -> Iterator[None]:
+        """Draw those requests, of equal shape, into their places in `blocks`."""
+        drawn = None
+        for drawn in self._jumps(batch.network, batch.before, batch.condition, batch.start, n_steps):
             if drawn is None:
                 yield
         if drawn is None:
             raise ValueError(f"{n_steps} jumps give no latents")
-        for index, request, before_it, latents in zip(chosen, asked, was, drawn.cpu().numpy()):
+        for index, was, latents in zip(batch.chosen, batch.was, drawn.cpu().numpy()):
+            request = requests[index]
             voice = self._voices[request.voice]
-            if before_it == (voice, voice.n_drawn, voice.n_rewound):
+            if was == (voice, voice.n_drawn, voice.n_changed):
                 voice.append(latents, self._told(request.condition), self._keep)
                 blocks[index] = latents * self._std + self._mean
 
