@@ -1,11 +1,13 @@
 """What an adaptation learns: the recordings' own latents, without unlearning guidance, short samplings or other voices.
 
-Four kinds of rows in a batch. *Slopes* of the recordings: v at a random noise level, as the base learnt it. Where
-guidance was distilled into the base, what it adds there is added to the target as well, or the adapted voice would
-follow its lanes less than the base does. *Jumps* of the recordings, for a base that takes few steps: one jump lands
-where the network's own two half jumps do (self-consistency, after Frans et al. 2024, "One Step Diffusion via Shortcut
-Models"; in the base it was distilled, synth.train.distill). *Rehearsed* windows of other techniques: what the base
-says, slopes and jumps alike.
+What is sung: of a base that takes few steps, a few recordings' conditions are sung twice from noise, by as few jumps
+as will be played, and scored against the recordings (synth.adapt.scores); the gradient goes through the whole sampling.
+
+Beside that three kinds of rows in a batch. *Slopes* of the recordings: v at a random noise level, as the base learnt
+it; where guidance was distilled into the base, what it adds there can be added to the target as well. *Jumps* of the
+recordings, for a base that takes few steps: one jump lands where the network's own two half jumps do (self-consistency,
+after Frans et al. 2024, "One Step Diffusion via Shortcut Models"; in the base it was distilled, synth.train.distill).
+*Rehearsed* windows of other techniques: what the base says, slopes and jumps alike.
 """
 
 from __future__ import annotations
@@ -19,14 +21,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synth.adapt.scores import singing_score
 from synth.adapt.sparse import NuclearPenalty
 from synth.diffusion.solvers import cosine_sigmas
 from synth.diffusion.unet import Denoiser
 from synth.spec.lanes import Pathway
 from synth.train.descent import Batch, move_batch
-from synth.train.distill import dropped
+from synth.train.distill import draw, dropped
 
 _JUMP_SHARE = 0.3  # of the rows that could be jumps
+_SUNG_JUMPS = (4, 4, 2, 1)  # what a sampling is drawn by, in turn at random: what is played most, most often
+_VALIDATION_JUMPS, _VALIDATION_ROWS = 4, 16
 
 
 @dataclass(slots=True)
@@ -38,6 +43,7 @@ class Outside:
     jumps       numbers of steps the base was distilled to, descending; empty: slopes only
     held_out    a batch that training never sees
     average     the task's moving average: its first copy
+    sung        rows of a batch that are sung and scored; 0, or a base without jumps: none
     """
 
     base: Denoiser
@@ -47,6 +53,7 @@ class Outside:
     penalty: NuclearPenalty | None = None
     wanted: Tensor | None = None
     average: AdaptTask | None = None
+    sung: int = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Outside:
         return self
@@ -128,19 +135,37 @@ class AdaptTask(nn.Module):
             "adapted": (per_row * own).sum().detach() / own.sum().clamp(min=1),
             "drift": (per_row * rehearsed).sum().detach() / rehearsed.sum().clamp(min=1),
         }
+        if self.outside.sung and self.outside.jumps:
+            own_rows = batch["rehearsed"] == 0
+            n_jumps = _SUNG_JUMPS[int(torch.randint(len(_SUNG_JUMPS), ()))]
+            score = self._score(batch, own_rows.nonzero().flatten()[: self.outside.sung], n_jumps)
+            figures["sung"] = score.detach()
+            loss = loss + score
         penalty = self.outside.penalty(self.student) if self.outside.penalty is not None else None
         if penalty is not None:
             figures["nuclear"] = penalty.detach()
             loss = loss + penalty
         return loss, figures
 
+    def _score(self, batch: Batch, rows: Tensor, n_jumps: int) -> Tensor:
+        """How the network sings some rows' conditions, twice each, against the rows' latents."""
+        condition, real = batch["condition"][rows], batch["latents"][rows]
+        noise = torch.cat([batch["noise"][rows], torch.randn_like(real)])
+        with torch.autocast(real.device.type, torch.bfloat16, enabled=self.use_bf16):
+            first, second = draw(self.student, condition.repeat(2, 1, 1), noise, n_jumps).float().chunk(2)
+        return singing_score(first, second, real, self.weight)
+
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The error of slopes on recordings that training never sees, always the same ones."""
+        """On recordings that training never sees, always the same ones: the score of singing them, where singing is
+        learnt, else the error of slopes."""
         held_out = self.outside.held_out
         if held_out is None:
             return {}
         held_out = move_batch(held_out, self.weight.device)
+        if self.outside.sung and self.outside.jumps:
+            rows = torch.arange(min(_VALIDATION_ROWS, len(held_out["latents"])), device=self.weight.device)
+            return {"validation": float(self._score(held_out, rows, _VALIDATION_JUMPS))}
         sigma = held_out["sigma"]
         levels = _Levels(sigma, sigma, sigma, torch.zeros(len(sigma), device=sigma.device))
         x = held_out["latents"] + sigma[..., None] * held_out["noise"]

@@ -64,6 +64,7 @@ class AdaptRecipe:
     dropout           of LoRA's input; takes a fifth of a step's time, and minutes are too few to overfit in
     keep_guidance     add to the target what guidance was distilled into the base: a step takes twice as long, and the
                       singer is exaggerated as the base's voices are
+    sung              rows of a batch that are sung as they will be played, and scored (synth.adapt.scores)
     learning_rate     None: the method's own
     """
 
@@ -78,9 +79,10 @@ class AdaptRecipe:
     nuclear_every: int = 16
     reselect: float = 0.5
     kinds: tuple[str, ...] = KINDS
-    batch_size: int = 24
+    batch_size: int = 16
     rehearsal: float = 0.25
     keep_guidance: bool = False
+    sung: int = 4
     learning_rate: float | None = None
     ema_decay: float = 0.99
     use_bf16: bool = True
@@ -224,6 +226,7 @@ def train_adapter(
         if student is None:
             break
         outside = Outside(base.denoiser, base.guidance if recipe.keep_guidance else {}, base.jumps, held_out)
+        outside.sung = recipe.sung
         if recipe.method == "sara":
             outside.penalty = NuclearPenalty(recipe.nuclear, recipe.nuclear_every)
         task = AdaptTask(student, outside, base.statistics.weight, use_bf16=recipe.use_bf16).to(base.denoiser.device)
