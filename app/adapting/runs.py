@@ -79,9 +79,13 @@ def unfinished(folder: Path | None = None) -> list[Unfinished]:
 
 
 def claim(run: Path) -> None:
-    """This process trains in `run` from now on. Raises UserError where another does."""
+    """This process trains in `run`, which is made, from now on. Raises UserError where another does."""
     if _is_running(run):
         raise UserError(f"Another Stridor is training in {run}.", remedy="Wait until it has finished, or close it.")
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as fault:
+        raise UserError(f"{run} cannot be made: {fault.strerror or fault}.", remedy="Check its folder.") from fault
     write_atomically(run / _OWNER_FILE, json.dumps(_identity(os.getpid())).encode())
 
 
