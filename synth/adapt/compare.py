@@ -119,8 +119,9 @@ def harm_table(found: Mapping[str, Any]) -> str:
     """Change of control error and recognition, technique by technique, in Markdown."""
     rows = [
         [
-            name, str(one["named_change"]["n"]), f"{one['error_without']:.4f}", f"{one['error_with']:.4f}",
-            _percent(one["relative"]), f"{100 * one['named_without']:.1f} %", _percent(one["named_change"]),
+            name, str(one["relative"]["n"]), f"{one['error_without']:.4f}", f"{one['error_with']:.4f}",
+            _percent(one["relative"]), f"{100 * one['named_without']:.1f} % of {one['named_change']['n']}",
+            _percent(one["named_change"]),
         ]
         for name, one in {**found["techniques"], "all": found["all"]}.items()
     ]  # fmt: skip

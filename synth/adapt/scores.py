@@ -20,11 +20,12 @@ _LEAST: Final = 1e-6
 
 def energy_score(first: Tensor, second: Tensor, real: Tensor, weight: Tensor) -> Tensor:
     """Mean over [...] of the score of vectors [..., n]; squares of components count by `weight` [n], of mean 1."""
-    near = 0.5 * (_distance(first, real, weight) + _distance(second, real, weight))
-    return (near - 0.5 * _distance(first, second, weight)).mean()
+    near = 0.5 * (frame_distance(first, real, weight) + frame_distance(second, real, weight))
+    return (near - 0.5 * frame_distance(first, second, weight)).mean()
 
 
-def _distance(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+def frame_distance(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
+    """Weighted root mean square of the difference of vectors [..., n] -> [...]."""
     return ((a - b).square() * weight).mean(-1).clamp(min=_LEAST).sqrt()
 
 

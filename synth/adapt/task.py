@@ -2,6 +2,7 @@
 
 What is sung: of a base that takes few steps, a few recordings' conditions are sung twice from noise, by as few jumps
 as will be played, and scored against the recordings (synth.adapt.scores); the gradient goes through the whole sampling.
+A few of the other techniques' are sung as well, and shall sound as the base's from the same noise.
 
 Beside that three kinds of rows in a batch. *Slopes* of the recordings: v at a random noise level, as the base learnt
 it; where guidance was distilled into the base, what it adds there can be added to the target as well. *Jumps* of the
@@ -21,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synth.adapt.scores import singing_score
+from synth.adapt.scores import frame_distance, singing_score
 from synth.adapt.sparse import NuclearPenalty
 from synth.diffusion.solvers import cosine_sigmas
 from synth.diffusion.unet import Denoiser
@@ -44,6 +45,7 @@ class Outside:
     held_out    a batch that training never sees
     average     the task's moving average: its first copy
     sung        rows of a batch that are sung and scored; 0, or a base without jumps: none
+    kept        rows of rehearsal that are sung by student and base from the same noise, and shall sound the same
     """
 
     base: Denoiser
@@ -54,6 +56,7 @@ class Outside:
     wanted: Tensor | None = None
     average: AdaptTask | None = None
     sung: int = 0
+    kept: int = 0
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Outside:
         return self
@@ -136,11 +139,15 @@ class AdaptTask(nn.Module):
             "drift": (per_row * rehearsed).sum().detach() / rehearsed.sum().clamp(min=1),
         }
         if self.outside.sung and self.outside.jumps:
-            own_rows = batch["rehearsed"] == 0
             n_jumps = _SUNG_JUMPS[int(torch.randint(len(_SUNG_JUMPS), ()))]
-            score = self._score(batch, own_rows.nonzero().flatten()[: self.outside.sung], n_jumps)
+            score = self._score(batch, own.nonzero().flatten()[: self.outside.sung], n_jumps)
             figures["sung"] = score.detach()
             loss = loss + score
+            others = rehearsed.nonzero().flatten()[: self.outside.kept]
+            if len(others):
+                changed = self._changed(batch, others, n_jumps)
+                figures["changed"] = changed.detach()
+                loss = loss + changed
         penalty = self.outside.penalty(self.student) if self.outside.penalty is not None else None
         if penalty is not None:
             figures["nuclear"] = penalty.detach()
@@ -154,6 +161,14 @@ class AdaptTask(nn.Module):
         with torch.autocast(real.device.type, torch.bfloat16, enabled=self.use_bf16):
             first, second = draw(self.student, condition.repeat(2, 1, 1), noise, n_jumps).float().chunk(2)
         return singing_score(first, second, real, self.weight)
+
+    def _changed(self, batch: Batch, rows: Tensor, n_jumps: int) -> Tensor:
+        """How far from the base the network sings some rows' conditions, from the same noise."""
+        condition, noise = batch["condition"][rows], batch["noise"][rows]
+        with torch.autocast(noise.device.type, torch.bfloat16, enabled=self.use_bf16):
+            with torch.no_grad():
+                before = draw(self.outside.base, condition, noise, n_jumps).float()
+            return frame_distance(draw(self.student, condition, noise, n_jumps).float(), before, self.weight).mean()
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

@@ -64,7 +64,8 @@ class AdaptRecipe:
     dropout           of LoRA's input; takes a fifth of a step's time, and minutes are too few to overfit in
     keep_guidance     add to the target what guidance was distilled into the base: a step takes twice as long, and the
                       singer is exaggerated as the base's voices are
-    sung              rows of a batch that are sung as they will be played, and scored (synth.adapt.scores)
+    sung, kept        rows of a batch, of the recordings and of the rehearsal, that are sung as they will be played, and
+                      scored (synth.adapt.scores) or held to what the base sings
     learning_rate     None: the method's own
     """
 
@@ -83,6 +84,7 @@ class AdaptRecipe:
     rehearsal: float = 0.25
     keep_guidance: bool = False
     sung: int = 4
+    kept: int = 2
     learning_rate: float | None = None
     ema_decay: float = 0.99
     use_bf16: bool = True
@@ -226,7 +228,7 @@ def train_adapter(
         if student is None:
             break
         outside = Outside(base.denoiser, base.guidance if recipe.keep_guidance else {}, base.jumps, held_out)
-        outside.sung = recipe.sung
+        outside.sung, outside.kept = recipe.sung, recipe.kept
         if recipe.method == "sara":
             outside.penalty = NuclearPenalty(recipe.nuclear, recipe.nuclear_every)
         task = AdaptTask(student, outside, base.statistics.weight, use_bf16=recipe.use_bf16).to(base.denoiser.device)
