@@ -23,7 +23,7 @@ import numpy as np
 from synth.adapt.adaptation import ADAPTER_FILE, Adapted, Wanted, adapt, load_base
 from synth.adapt.effects import FAMILIES, harm, region_effects
 from synth.adapt.judge import judging_plan
-from synth.adapt.memory import measure_all
+from synth.adapt.memory import STEPS, measure_all
 from synth.adapt.nearness import as_dict
 from synth.adapt.training import AdaptRecipe, of_method, write_json
 from synth.adapters.layout import REGIONS
@@ -196,7 +196,7 @@ def main(words: Sequence[str] | None = None) -> None:
         recipe = wanted.recipe
         memory = None
         if not given.no_memory:
-            memory = measure_all(given.weights, recipe.batch_size, 3, recipe.share, given.device)
+            memory = measure_all(given.weights, recipe.batch_size, STEPS, recipe.share, given.device)
         result, text = {"methods": summary, "memory": memory}, methods_table(summary, memory)
     else:
         adapter = given.adapter or given.run / ADAPTER_FILE

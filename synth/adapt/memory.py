@@ -1,6 +1,6 @@
 """Peak memory of a few training steps, each method in a process of its own: SaRA against full training, same mask.
 
-    python -m synth.adapt.memory --weights presets/models/default [--batch 24] [--steps 3] -o memory.json
+    python -m synth.adapt.memory --weights presets/models/default [--batch 16] [--no-singing] -o memory.json
 
 `peak_mb` is what the process held at most above what it held when base and batch were loaded. On Linux the kernel's
 high-water mark is set back there; on a GPU the allocator's own figure is told beside it.
@@ -13,6 +13,7 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ from synth.train.descent import Batch, Descent, resolve_device
 log = logging.getLogger(__name__)
 
 METHODS: Final = ("lora", "sara", MASKED, "full")
+STEPS: Final = 6  # enough that one of them sings by the most jumps
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -45,7 +47,8 @@ def peak_of(method: str, base: Base, batch: Batch, recipe: AdaptRecipe, n_steps:
     before_mb = _status_mb("VmRSS")
     student = plan.student(0, {})
     assert student is not None
-    task = AdaptTask(student, Outside(base.denoiser, {}, ()), base.statistics.weight, use_bf16=recipe.use_bf16)
+    outside = Outside(base.denoiser, {}, base.jumps, sung=recipe.sung, kept=recipe.kept)
+    task = AdaptTask(student, outside, base.statistics.weight, use_bf16=recipe.use_bf16)
     descent = Descent(task.to(device), device, {"lr": 1e-4, "betas": (0.9, 0.98), "weight_decay": 0.0}, 1.0)
     built_mb = _status_mb("VmRSS")
     for step in range(n_steps):
@@ -81,7 +84,8 @@ def random_batch(base: Base, n: int) -> Batch:
         "latents": torch.randn((*shape, config.latent_dim), generator=generator),
         "noise": torch.randn((*shape, config.latent_dim), generator=generator),
         "condition": torch.randn((*shape, config.condition_dim), generator=generator),
-        "sigma": torch.ones(shape), "learnt": torch.ones(shape), "rehearsed": torch.zeros(n),
+        "sigma": torch.ones(shape), "learnt": torch.ones(shape),
+        "rehearsed": (torch.arange(n) >= n - round(AdaptRecipe().rehearsal * n)).float(),
     }  # fmt: skip
     return {name: value.to(device) for name, value in made.items()}
 
@@ -93,28 +97,36 @@ def _status_mb(name: str) -> float:
     return float(line.split()[1]) / 1024.0
 
 
-def measure_all(weights: Path | None, batch: int, n_steps: int, share: float, device: str) -> dict[str, Any]:
-    """Every method in a process of its own -> method -> figures, and SaRA's share of the masked full training's."""
+def measure_all(
+    weights: Path | None, batch: int, n_steps: int, share: float, device: str, *, singing: bool = True
+) -> dict[str, Any]:
+    """Every method in a process of its own -> method -> figures, and SaRA's share of the masked full training's.
+
+    singing   with what is sung and scored in every step, whose activations are most of the memory
+    """
     results: dict[str, Any] = {}
     for method in METHODS:
         words = [sys.executable, "-m", "synth.adapt.memory", "--method", method, "--batch", str(batch)]
         words += ["--steps", str(n_steps), "--share", str(share), "--device", device]
         words += ["--weights", str(weights)] if weights is not None else []
+        words += [] if singing else ["--no-singing"]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise UserError(f"Measuring {method} failed: {done.stderr.strip().splitlines()[-1]}", remedy="See above.")
         results[method] = json.loads(done.stdout.splitlines()[-1])
         log.info("%s: %s", method, results[method])
     ratio = results["sara"]["peak_mb"] / max(results[MASKED]["peak_mb"], 1e-9)
-    return {"batch": batch, "steps": n_steps, "share": share, "methods": results, "sara_to_masked": ratio}
+    asked = {"batch": batch, "steps": n_steps, "share": share, "singing": singing}
+    return {**asked, "methods": results, "sara_to_masked": ratio}
 
 
 def main() -> None:
     """Measure from the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path)
-    parser.add_argument("--batch", type=int, default=24)
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=AdaptRecipe().batch_size)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--no-singing", dest="singing", action="store_false", help="slopes and jumps only")
     parser.add_argument("--share", type=float, default=AdaptRecipe().share)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--method", choices=METHODS, help="of one, in this process")
@@ -122,13 +134,17 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     if arguments.method is None:
-        found = measure_all(arguments.weights, arguments.batch, arguments.steps, arguments.share, arguments.device)
+        found = measure_all(
+            arguments.weights, arguments.batch, arguments.steps, arguments.share, arguments.device,
+            singing=arguments.singing,
+        )  # fmt: skip
         if arguments.output is not None:
             write_json(arguments.output, found)
         sys.stdout.write(json.dumps(found) + "\n")
         return
     base, _ = load_base(arguments.weights, resolve_device(arguments.device))
     recipe = AdaptRecipe(arguments.method, share=arguments.share, reselect=1.0, nuclear=0.0)
+    recipe = recipe if arguments.singing else replace(recipe, sung=0, kept=0)
     figures = peak_of(arguments.method, base, random_batch(base, arguments.batch), recipe, arguments.steps)
     sys.stdout.write(json.dumps(figures) + "\n")
 
