@@ -78,8 +78,14 @@ def unfinished(folder: Path | None = None) -> list[Unfinished]:
     return sorted(found, key=lambda entry: entry.begun_at_s, reverse=True)
 
 
-def claim(run: Path) -> None:
-    """This process trains in `run`, which is made, from now on. Raises UserError where another does."""
+def claim(run: Path, *, patience_s: float = 20.0) -> None:
+    """This process trains in `run`, which is made, from now on. Raises UserError where another does.
+
+    patience_s   for one that is just leaving
+    """
+    until_s = time.monotonic() + patience_s
+    while _is_running(run) and time.monotonic() < until_s:
+        time.sleep(0.05)
     if _is_running(run):
         raise UserError(f"Another Stridor is training in {run}.", remedy="Wait until it has finished, or close it.")
     try:

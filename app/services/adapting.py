@@ -180,10 +180,13 @@ class AdaptingDesk:
         self._recordings = recordings_folder() if recordings is None else recordings
         self._tasks: dict[Work, Task] = {}
         self._last: tuple[AdaptRequest, Path] | None = None
+        self._is_training = False
         atexit.register(self.close)  # before the interpreter waits for the training to end by itself
 
     def poll(self) -> list[tuple[Work, News]]:
         news = [(work, told) for work, task in self._tasks.items() for told in task.take()]
+        if any(work is Work.TRAINING and isinstance(told, Finished | Failed | Stopped) for work, told in news):
+            self._is_training = False  # what its process still does is leaving
         self._tasks = {work: task for work, task in self._tasks.items() if not task.is_over}
         return news
 
@@ -207,7 +210,7 @@ class AdaptingDesk:
 
     @property
     def is_training(self) -> bool:
-        return Work.TRAINING in self._tasks
+        return self._is_training
 
     def unfinished(self) -> list[Unfinished]:
         own = self._last[1] if self._last is not None and self.is_training else None
@@ -257,6 +260,7 @@ class AdaptingDesk:
     def close(self) -> None:
         atexit.unregister(self.close)
         tasks, self._tasks = self._tasks, {}
+        self._is_training = False
         for work, task in tasks.items():
             if work in (Work.TRAINING, Work.RECORDING):
                 task.close(_STOP_PATIENCE_S)
@@ -272,6 +276,7 @@ class AdaptingDesk:
             preview_every_s=request.preview_every_s or PREVIEW_EVERY_S,
         )  # fmt: skip
         self._last = (request, run)
+        self._is_training = True
         self._start(Work.TRAINING, Task(run_training, request, run, name="adapting"))
 
     def _start(self, work: Work, task: Task) -> None:

@@ -68,6 +68,7 @@ def test_keys_alone_lead_from_recordings_to_a_preset(tmp_path: Path) -> None:
                 display.xdotool("key", "End")
                 display.xdotool("type", text)
             display.xdotool("key", "alt+i")
+            time.sleep(0.5)  # a button that is pressed by its letter stays down for a moment
             display.xdotool("key", "Return")
             wait_for("page Training")
             wait_for("heard 1")

@@ -64,10 +64,11 @@ def test_only_what_nobody_works_at_is_unfinished(tmp_path: Path) -> None:
             (tmp_path / name / "process.json").write_text(json.dumps(owner))
         assert [entry.run.name for entry in runs.unfinished(tmp_path)] == ["left"]
         with pytest.raises(UserError, match="Another Stridor"):
-            runs.claim(tmp_path / "running")
+            runs.claim(tmp_path / "running", patience_s=0.1)
         runs.claim(tmp_path / "left")
         other.kill()
     assert {entry.run.name for entry in runs.unfinished(tmp_path)} == {"left", "running"}, "it has died meanwhile"
+    runs.claim(tmp_path / "made" / "by it")
     assert json.loads((tmp_path / "left" / "process.json").read_text())["id"] == os.getpid()
 
 

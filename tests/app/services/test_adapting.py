@@ -34,7 +34,7 @@ from synth.errors import UserError
 from tests.synth.corpus.recordings import voice, write
 from tests.tiny_weights import save_tiny_weights
 
-PATIENCE_S = 160.0  # processes that import torch, on a machine that may be busy
+PATIENCE_S = 300.0  # processes that import torch, on a machine that may be busy
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_training_that_is_killed_goes_on_to_a_preset_that_packs(
     desk.train(replace(request, minutes=5.0))
     with pytest.raises(UserError, match="already training"):
         desk.train(request)
-    heard_until(desk, Step, Failed)
+    assert not any(isinstance(one, Failed) for one in heard_until(desk, Step, Failed))
     pid = desk._tasks[Work.TRAINING].pid
     assert pid is not None
     psutil.Process(pid).kill()
@@ -103,13 +103,14 @@ def test_a_training_that_is_killed_goes_on_to_a_preset_that_packs(
     assert any(isinstance(one, Stopped) for one in heard_until(desk, Stopped, Failed))
     desk.resume(replace(left, request=request))
     news = heard_until(desk, Finished, Failed)
-    (done,) = [one for one in news if isinstance(one, Finished)]
+    assert isinstance(news[-1], Finished), news[-1]
+    done = news[-1]
     preset = load_preset(done.preset_id)
     assert (preset.name, preset.author, preset.consent) == ("Hers", "Nobody", "made by a formula")
     assert find_adapter(preset.adapters[0].id).is_file()
     assert (done.previews / "1_after.flac").is_file()
     assert len(desk.sound(done.previews / "1_after.flac")) > 0
-    heard_until_over(desk)
+    assert not desk.is_training
     assert desk.unfinished() == []
     pack = tmp_path / "hers.stridorpack"
     assert desk.pack(done.preset_id, pack, name="Hers", version="1.0", description="") is False
@@ -118,20 +119,12 @@ def test_a_training_that_is_killed_goes_on_to_a_preset_that_packs(
     assert (manifest.author, manifest.licence) == ("Nobody", "CC0-1.0")
 
 
-def heard_until_over(desk: AdaptingDesk) -> None:
-    deadline_s = time.monotonic() + PATIENCE_S
-    while desk.is_training:
-        assert time.monotonic() < deadline_s
-        desk.poll()
-        time.sleep(0.02)
-
-
 def test_what_cannot_be_learnt_from_is_one_line(desk: AdaptingDesk, tmp_path: Path) -> None:
     write(tmp_path / "one" / "short.wav", voice(1.5))
     desk.train(replace(asked(tmp_path / "one", tmp_path), technique="growl"))
     (failed,) = [one for one in heard_until(desk, Failed) if isinstance(one, Failed)]
     assert "too little to adapt to" in failed.message
-    heard_until_over(desk)
+    assert not desk.is_training
     desk.train(replace(asked(tmp_path / "gone", tmp_path), technique="growl"))
     (failed,) = [one for one in heard_until(desk, Failed) if isinstance(one, Failed)]
     assert "gone is not there" in failed.message
