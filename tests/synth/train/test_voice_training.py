@@ -262,7 +262,7 @@ def test_refinement_hears_itself_and_leaves_figures(
     def refined() -> list[dict[str, Any]]:
         refine(
             corpus.folder, trained, tmp_path, minutes=0.01, device="cpu", n_workers=1,
-            config=ControlConfig(16, 2, 4, reader_batch=8, control_batch=4, kept_batch=4),
+            config=ControlConfig(16, 2, 4, first_steps=3, reader_batch=8, control_batch=4, kept_batch=4),
         )  # fmt: skip
         return json.loads((tmp_path / "control.json").read_text())
 
@@ -308,7 +308,9 @@ def test_the_reader_is_judged_by_windows_it_never_learnt_from(
     monkeypatch.setattr(ControlRun, "listen", listen)
     monkeypatch.setattr(ControlRun, "teach_reader", teach)
     monkeypatch.setattr(ControlRun, "move_network", lambda _run, _n_steps: {})
-    refine(corpus.folder, trained, tmp_path, minutes=0.25, device="cpu", config=ControlConfig(n_windows=20))
+    refine(
+        corpus.folder, trained, tmp_path, minutes=0.25, device="cpu", config=ControlConfig(n_windows=20, first_steps=1)
+    )
     assert len(judged) >= 3
     assert all(len(kept) == 8 for kept in judged)
     assert not learnt & set().union(*judged)
@@ -329,6 +331,26 @@ def test_a_lane_that_could_not_be_measured_moves_nothing(latents: LatentStore, t
     assert float(run.lane_weight[silent]) == 0.0
     requests = random_requests(statistics, torch.Generator().manual_seed(0), 12)
     assert "fry" not in run.report(requests, heard.lanes)
+
+
+def test_lanes_that_lag_weigh_more_and_the_corpus_teaches_what_it_was_labelled_with(
+    latents: LatentStore, trained: Path
+) -> None:
+    model, stored = load_denoiser(trained / DENOISER_FILE)
+    hearing = Hearing(Codec(TINY_CODEC), ThreadPoolExecutor(1))
+    run = ControlRun(model, model, Statistics.from_config(stored), latents, hearing, ControlConfig(reader_batch=4))
+    figures = {name: {"correlation": 0.9} for name in HEARD_LANES if name != "tract"}
+    run.favour_the_lagging(figures | {"fry": {"correlation": 0.5}})
+    weight = dict(zip(HEARD_LANES, run.lane_weight.tolist(), strict=True))
+    assert weight["fry"] == pytest.approx(5 * weight["loudness"])
+    assert weight["tract"] == 0.0  # measured nowhere
+    heard = run._corpus_heard(6)
+    assert heard.lanes.shape == (6, 112, len(HEARD_LANES))
+    sung = torch.isfinite(heard.lanes[..., HEARD_LANES.index("loudness")])
+    assert sung.any()
+    before = [parameter.clone() for parameter in run.reader.parameters()]
+    run.begin_reader(1)
+    assert any(not torch.equal(a, b) for a, b in zip(before, run.reader.parameters(), strict=True))
 
 
 def test_requests_stay_in_range_and_count_where_somebody_sings(trained: Path) -> None:
