@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from app.audio.client import DeviceLost, DeviceOpened, SoundClient, SoundEvent, SoundNotice
-from app.audio.probe import probe_devices
 from app.audio.mixer import FADE_FRAMES
+from app.audio.probe import probe_devices
 from synth.spec import SAMPLE_RATE_HZ, Float32Array
 from tests.app.audio.sink import largest_step, sine
 from tests.jack_session import JackSession
