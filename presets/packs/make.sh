@@ -5,7 +5,8 @@
 #
 # VOICES   folder of the recordings: catalog.csv (columns file, technique) and what it names
 # RUNS     where training leaves its folders (runs/factory); the same call goes on where it was stopped
-# MINUTES  processor time of training, each (3)
+# MINUTES  processor time of training, each (2.5)
+# With WEIGHTS set, the voice in that folder is adapted, not the shipped one.
 #
 # Signs with your key (`stridor presets keys --make` makes one, in your configuration folder) and writes its public half
 # to key.json beside the pack. Nothing of the private half is written anywhere.
@@ -14,7 +15,7 @@ voices=$(realpath "${1:?the folder of the recordings}")
 here=$(realpath "$(dirname "$0")")
 cd "$here/../.."
 runs=$(realpath -m "${2:-runs/factory}")
-minutes=${3:-3}
+minutes=${3:-2.5}
 python=${PYTHON:-python}
 consent='published by its makers under the licence named'
 export XDG_DATA_HOME="$runs/data"
@@ -32,7 +33,8 @@ files_of() {
 adapt() {
     [ -f "$runs/$1/report.json" ] || xargs -d '\n' env XDG_DATA_HOME="$XDG_DATA_HOME" "$python" -m app.main adapt \
         --run "$runs/$1" --technique "$2" --material-minutes "$3" --licence "$4" --author "$5" --name "$6" \
-        --consent "$consent" --minutes "$minutes" --clock processor --threads 1 --workers 0 --device cpu --install
+        --consent "$consent" --minutes "$minutes" --clock processor --threads 1 --workers 0 --device cpu --install \
+        ${WEIGHTS:+--weights "$WEIGHTS"}
 }
 
 files_of 'growl_phrase|growl_vowel|growl_diphthong|growl_exclamation' merry-orks |
