@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from synth.adapt.training import Clock
 from synth.codec.weights import replace_durably
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import MANIFEST_NAME, Corpus
@@ -85,7 +86,7 @@ def take_over_latents(source: Path, view: Corpus, codec_file: Path, device: str)
 
 def train_base_without(
     source: Path, collection: str, weights: Path, run: Path, *, minutes: float, distill_minutes: float,
-    device: str = "auto", batch_size: int = BATCH_SIZE,
+    device: str = "auto", batch_size: int = BATCH_SIZE, clock: Clock = "processor",
 ) -> Path:  # fmt: skip
     """Do all of it, or go on -> the model's folder. minutes: of training; distill_minutes: of distillation, on top."""
     view = corpus_without(source, collection, run / VIEW_FOLDER)
@@ -93,14 +94,14 @@ def train_base_without(
     _, shipped = load_denoiser(weights / DENOISER_FILE)
     shape = DenoiserConfig.from_dict(shipped["denoiser"])
     codec = load_codec(weights / CODEC_FILE).to(resolve_device(device))
-    loop = replace(diffusion_loop(minutes, device=device), checkpoint_every_s=60.0)
+    loop = replace(diffusion_loop(minutes, device=device), checkpoint_every_s=60.0, clock=clock)
     teacher = run / TEACHER_FOLDER
     _, report = train_diffusion(view.folder, codec, teacher, loop, shape=shape, batch_size=batch_size)
     _copy(weights / CODEC_FILE, teacher / CODEC_FILE)
     if report.stopped:
         raise UserError("The training was stopped before its time.", remedy="The same command goes on.")
     student = run / STUDENT_FOLDER
-    config = distill_config(distill_minutes, batch_size=batch_size)
+    config = replace(distill_config(distill_minutes, batch_size=batch_size), clock=clock)
     _, reports = distill(view.folder, teacher, student, config, device)
     if any(one.stopped for one in reports.values()):
         raise UserError("The distillation was stopped before its time.", remedy="The same command goes on.")
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=BATCH_SIZE)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--clock", choices=("wall", "processor"), default="processor", help="what counts the minutes")
     parser.add_argument("--prepare", action="store_true", help="the view of the corpus and its latents only")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -138,7 +140,7 @@ def main() -> None:
         return
     folder = train_base_without(
         given.corpus, given.collection, given.weights, given.run, minutes=given.minutes,
-        distill_minutes=given.distill_minutes, device=given.device, batch_size=given.batch,
+        distill_minutes=given.distill_minutes, device=given.device, batch_size=given.batch, clock=given.clock,
     )  # fmt: skip
     log.info("the base is in %s", folder)
 

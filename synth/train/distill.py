@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -64,6 +64,7 @@ class DistillConfig:
     learning_rate: float = 4e-4
     batch_size: int = BATCH_SIZE
     seed: int = 0
+    clock: Literal["wall", "processor"] = "wall"  # what counts the minutes, as LoopConfig's
 
 
 def dropped(condition: Tensor, pathway: Pathway) -> Tensor:
@@ -220,7 +221,7 @@ def stage_loop(config: DistillConfig, minutes: float, device: str) -> LoopConfig
     """Gentle, because every stage starts where the last one ended."""
     return LoopConfig(
         minutes=minutes, learning_rate=config.learning_rate, warmup_steps=50, ema_decay=0.998,
-        weight_decay=1e-3, seed=config.seed, device=device, batch_threads=0,
+        weight_decay=1e-3, seed=config.seed, device=device, batch_threads=0, clock=config.clock,
     )  # fmt: skip
 
 
