@@ -19,7 +19,7 @@ from app.report import set_up_logging
 
 _log = logging.getLogger(__name__)
 
-_NICENESS = 5  # the window and the sound go first
+RENDER_NICENESS = 5  # the window and the sound go first
 _EXIT_ORPHANED = 3
 
 
@@ -39,7 +39,7 @@ def run_sampler(connection: Connection, settings: WorkerSettings) -> None:
     # Ctrl-C in a terminal reaches every process of the group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(os, "nice"):
-        os.nice(_NICENESS)
+        os.nice(RENDER_NICENESS)
     set_up_logging("sampler")
     threading.Thread(target=_end_with_parent, args=(settings.folder,), name="parent-watch", daemon=True).start()
     try:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import psutil
 
 from app.commands.stage_bench.window import BenchWindow, Noise
+from app.render.process import RENDER_NICENESS
 from app.store.presets import DEMO_FOLDER
 
 
@@ -32,9 +33,10 @@ def disturbed(window: BenchWindow | None) -> Iterator[None]:
 
 
 def busy_process() -> subprocess.Popen[bytes]:
-    """Renders in the background, again and again."""
+    """Renders in the background, again and again, as nicely as the window's own sampler does."""
     demo = DEMO_FOLDER / "first_breath.stridor"
-    again = "import subprocess, sys\nwhile True: subprocess.run(sys.argv[1:], capture_output=True)"
+    again = f"import os, subprocess, sys\nif hasattr(os, 'nice'): os.nice({RENDER_NICENESS})\n"
+    again += "while True: subprocess.run(sys.argv[1:], capture_output=True)"
     command = [sys.executable, "-m", "app.main", "bench", "render", "--passage", str(demo), "--repeats", "3", "--json"]
     return subprocess.Popen([sys.executable, "-c", again, *command], start_new_session=True)
 

@@ -27,6 +27,7 @@ _N_VOICES: Final = 4
 _NOTES_A_SECOND: Final = 150.0
 _SOAK_NOTES: Final = 1500  # of one take
 _EVENTS_A_SECOND: Final = 10_000.0
+_TAKES: Final = 3
 
 
 def under_runs(bench: Bench) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def under_runs(bench: Bench) -> dict[str, Any]:
         with play_with([load_preset(_PRESET)], bench, has_window=True) as stage, recorder() as tape:
             tape.meanwhile = stage.poll
             stage.wait_for_onsets(200, limit_s=20.0)
+            tape.settle()
             with disturbed(stage.window):
                 ours.append(_dense_run(stage, tape, run_s, seed=3 + index))
         if not why:
@@ -87,37 +89,47 @@ def _silent_run(bench: Bench, seconds: float) -> SilentFigures:
         playing = silence.start(seconds)
         time.sleep(0.5)
         with recorder() as tape:
-            tape.play([], max(seconds - 1.5, 1.0))
+            tape.settle()
+            tape.play([], max(seconds - 2.0, 1.0))
         return silence.figures(playing, seconds)
 
 
 def voices(bench: Bench) -> dict[str, Any]:
-    """How many held voices sound without a late block, and at what quality."""
+    """How many held voices sound without a late block in two of three takes, and at what quality."""
     runs: list[dict[str, Any]] = []
+    most = 0
     with recorder() as tape, play_with([load_preset(_PRESET)], bench) as stage:
         stage.wait_for_onsets(200)
+        tape.settle()
         for n_voices in (1, 2, 4, 6, 8, 12, 16):
-            before = stage.meter()
-            score: Score = [(LEAD + 37 * i, bytes((0x90, 45 + 3 * i, 96))) for i in range(n_voices)]
-            end = LEAD + 5 * _S
-            score += [(end + i, bytes((0x80, 45 + 3 * i, 0))) for i in range(n_voices)]
-            tape.play(score, 6.0)
-            after = stage.meter()
-            runs.append(
-                {
-                    "voices": n_voices, "zero_frames": after.zero_frames - before.zero_frames,
-                    "late_model_frames": after.late_frames - before.late_frames,
-                    "stolen": after.stolen_voices - before.stolen_voices, "n_steps": after.n_steps,
-                    "performer_load": after.performer_load, "sampler_load": after.sampler_load,
-                    "block_ms": after.block_ms,
-                }
-            )  # fmt: skip
-            if runs[-1]["zero_frames"] or runs[-1]["stolen"] or runs[-1]["late_model_frames"]:
+            takes = [_held_take(stage, tape, n_voices) for _ in range(_TAKES)]
+            runs += takes
+            # One late block says that the machine was elsewhere; two in three say that it cannot.
+            if sum(_is_whole(take) for take in takes) * 2 < _TAKES:
                 break
-            stage.wait(0.5)
-    kept = [run["voices"] for run in runs if not (run["zero_frames"] or run["stolen"] or run["late_model_frames"])]
-    most = max(kept, default=0)
+            most = n_voices
     return {"runs": runs, "sustained": most, "asked": {"figure": most, "at_least": 4, "met": most >= 4}}
+
+
+def _held_take(stage: Stage, tape: Recorder, n_voices: int) -> dict[str, Any]:
+    """Hold so many voices for five seconds."""
+    before = stage.meter()
+    score: Score = [(LEAD + 37 * i, bytes((0x90, 45 + 3 * i, 96))) for i in range(n_voices)]
+    end = LEAD + 5 * _S
+    score += [(end + i, bytes((0x80, 45 + 3 * i, 0))) for i in range(n_voices)]
+    tape.play(score, 6.0)
+    after = stage.meter()
+    stage.wait(0.5)
+    return {
+        "voices": n_voices, "zero_frames": after.zero_frames - before.zero_frames,
+        "late_model_frames": after.late_frames - before.late_frames,
+        "stolen": after.stolen_voices - before.stolen_voices, "n_steps": after.n_steps,
+        "performer_load": after.performer_load, "sampler_load": after.sampler_load, "block_ms": after.block_ms,
+    }  # fmt: skip
+
+
+def _is_whole(take: dict[str, Any]) -> bool:
+    return not (take["zero_frames"] or take["stolen"] or take["late_model_frames"])
 
 
 def midi_storm(bench: Bench) -> dict[str, Any]:
@@ -125,6 +137,7 @@ def midi_storm(bench: Bench) -> dict[str, Any]:
     seconds = 10.0
     with recorder() as tape, play_with([load_preset(_PRESET)], bench) as stage:
         stage.wait_for_onsets(200, limit_s=20.0)
+        tape.settle()
         before = stage.meter()
         score, events = storm(seconds, events_a_second=_EVENTS_A_SECOND, seed=8)
         take = tape.play(score, seconds)

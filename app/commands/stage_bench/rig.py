@@ -147,6 +147,9 @@ class JackServer:
                 os.environ[key] = value
 
 
+_CONNECTED_S: Final = 0.5
+
+
 class Recorder:
     """The client process. Methods wait for it.
 
@@ -176,6 +179,10 @@ class Recorder:
         audio = np.load(path, allow_pickle=False)
         Path(path).unlink()
         return Take(audio, tuple(gap_frames), start_frame)
+
+    def settle(self) -> None:
+        """Connect, and let the server get over it: a graph that changes loses some periods for everybody in it."""
+        self.play([], _CONNECTED_S)
 
     def close(self) -> None:
         """End the process. Idempotent."""
