@@ -30,7 +30,7 @@ def frame_distance(a: Tensor, b: Tensor, weight: Tensor) -> Tensor:
 
 
 def singing_score(first: Tensor, second: Tensor, real: Tensor, weight: Tensor) -> Tensor:
-    """Of latents [B, T, C], T at least STATISTIC_FRAMES: frames by themselves, and what becomes of them in time.
+    """Of latents [B, T, C]: frames by themselves, and what becomes of them in time.
 
     In time: mean and standard deviation of every channel over a third of a second. Frames alone would let a voice be
     right at every moment and yet hold still, or tremble.
@@ -41,8 +41,9 @@ def singing_score(first: Tensor, second: Tensor, real: Tensor, weight: Tensor) -
 
 
 def _statistics(latents: Tensor) -> Tensor:
-    """[B, T, C] -> [B, T // STATISTIC_FRAMES, 2 C]."""
-    n = latents.shape[1] // STATISTIC_FRAMES
-    parts = latents[:, : n * STATISTIC_FRAMES].unflatten(1, (n, STATISTIC_FRAMES))
+    """[B, T, C] -> [B, T // STATISTIC_FRAMES, 2 C]; of fewer frames, of all of them."""
+    long = min(STATISTIC_FRAMES, latents.shape[1])
+    n = latents.shape[1] // long
+    parts = latents[:, : n * long].unflatten(1, (n, long))
     spread = parts.var(2, unbiased=False).clamp(min=_LEAST).sqrt()
     return torch.cat([parts.mean(2), spread], dim=-1)

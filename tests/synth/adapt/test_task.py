@@ -155,3 +155,25 @@ def test_rehearsal_cuts_windows_as_wanted() -> None:
     assert latents.shape == (7, 12, 3)
     torch.testing.assert_close(latents[..., 0], condition[..., 0])  # a window keeps its own condition
     assert len(set(latents[:, 0, 0].tolist())) > 2
+
+
+def test_what_is_sung_is_scored_and_the_others_shall_stay() -> None:
+    given, base = batch(rehearsed=2), stirred_denoiser()
+    task = task_of(base, Outside(base, {}, (4, 2, 1), sung=3, kept=2))
+    loss, figures = task(given)
+    # Nothing was learnt yet: the others sound as the base's, and the recordings are not the base's.
+    assert float(figures["changed"]) < 0.01
+    assert float(figures["sung"]) > 0.1
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in task.parameters() if parameter.requires_grad)
+    with torch.no_grad():
+        for parameter in task.parameters():
+            parameter.add_(0.3 if parameter.requires_grad else 0.0)
+    _, moved = task(given)
+    assert float(moved["changed"]) > 0.02
+    held_out = batch()
+    task.outside.held_out = held_out
+    torch.manual_seed(0)
+    score = task._score(held_out, torch.arange(N), 4)
+    torch.manual_seed(0)
+    assert task.validate() == {"validation": pytest.approx(float(score))}
