@@ -37,14 +37,8 @@ def test_keys_alone_lead_from_recordings_to_a_preset(tmp_path: Path) -> None:
             pass
 
     with XDisplay() as display:
-        command = [
-            sys.executable,
-            "-m",
-            "tests.ui.shown_wizard",
-            str(tmp_path / "her growl"),
-            str(weights),
-            str(tmp_path),
-        ]
+        folders = [str(tmp_path / "her growl"), str(weights), str(tmp_path)]
+        command = [sys.executable, "-m", "tests.ui.shown_wizard", *folders]
         process = subprocess.Popen(
             dependent(command), cwd=REPOSITORY, stdout=subprocess.PIPE, text=True,
             env=os.environ | {"DISPLAY": display.name, "QT_QPA_PLATFORM": "xcb"},
