@@ -52,7 +52,7 @@ def test_noise_between_the_words_is_said(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     sung = voice(4.0)
     sung[len(sung) // 2 :] = 0.0
-    noisy = sung + np.float32(0.03) * rng.standard_normal(len(sung), dtype=np.float32)
+    noisy = (sung + 0.03 * rng.standard_normal(len(sung))).astype(np.float32)
     found, _ = look_at(write(tmp_path / "noisy.wav", noisy), 0.0)
     assert any("noisy" in problem.message for problem in found.problems), found.problems
 
