@@ -77,6 +77,8 @@ class Listener:
         self._on_preview, self._clock = on_preview, clock
         self._reals = [(phrase, Sound.of(phrase.audio)) for phrase in (_cut(real) for real in reals[:N_HEARD])]
         self.previews = _read_list(folder)
+        is_kept = (folder / HEARD_FILE).is_file()
+        self._nearest_error = min((p.control_error for p in self.previews[1:] if is_kept), default=math.inf)
         self._began_s = clock() - (self.previews[-1].seconds if self.previews else 0.0)
         self._next_s = self._began_s + self._seconds() + every_s
 
@@ -102,7 +104,9 @@ class Listener:
             preview = self._add(everywhere(adapter.id), self._seconds())
         finally:
             self._engine.adapters.remove(adapter.id)
-        if preview.control_error <= min((p.control_error for p in self.previews[1:-1]), default=math.inf):
+        # Before the first step nothing has moved yet: that is the base, and no candidate.
+        if adapter.layers and preview.control_error <= self._nearest_error:
+            self._nearest_error = preview.control_error
             save_adapter(self._folder / HEARD_FILE, adapter.info, adapter.layers)
         self._next_s = self._clock() + self._every_s
 
