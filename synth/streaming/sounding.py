@@ -31,6 +31,7 @@ _BREATH_LEAD = _WINDOW_LEAD + _SPREAD
 EXACT_LOOK_AHEAD_SAMPLES = _BREATH_LEAD + FILTER_WINDOW - _WINDOW_LEAD
 _NEVER = np.iinfo(np.int64).max
 FADE_SAMPLES = 240
+_WARM_HZ = 220.0
 
 
 def frames_needed(position: IntArray | np.int64 | int, n_samples: int) -> IntArray:
@@ -42,6 +43,20 @@ def frames_needed(position: IntArray | np.int64 | int, n_samples: int) -> IntArr
 def decoder_window() -> Float32Array:
     """The window of the decoder's filters, as synth.codec.model has it -> [FILTER_WINDOW]."""
     return np.hanning(FILTER_WINDOW + 1)[:-1].astype(np.float32)
+
+
+def warm_up(pulse_fft: int) -> None:
+    """Sound a voice that nobody hears, before there is any hurry.
+
+    numpy imports parts of itself where they are first used: in the first block of the first note that takes 14 ms.
+    pulse_fft   as the rings have it that will be sounded from
+    """
+    rings = FrameRings(1, pulse_fft)
+    rings.ready[:] = RING_FRAMES
+    sounder = FrameSounder(rings, decoder_window())
+    sounder.start(0)
+    out = np.zeros((1, 2 * HOP_SAMPLES), dtype=np.float32)
+    sounder.process(np.full(out.shape, _WARM_HZ), out)
 
 
 class FrameSounder:

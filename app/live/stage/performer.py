@@ -63,6 +63,7 @@ from app.report import set_up_logging
 from synth.errors import UserError
 from synth.spec.audio import SAMPLE_RATE_HZ
 from synth.spec.controls import Float32Array
+from synth.streaming.sounding import warm_up
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ def perform(connection: Connection, settings: StageSettings) -> None:
     threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
     memory = StageMemory.create(settings.memory, onsets_within(settings.cache_bytes))
     performer = Performer(connection, settings, memory)
+    warm_up(memory.frames.pulse_fft)
     try:
         with contextlib.suppress(EOFError, OSError):
             connection.send(PerformerReady())
