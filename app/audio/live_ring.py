@@ -2,7 +2,8 @@
 
 Frame f of the stream lies at f % RING_FRAMES. The audio thread asks for block after block whether they are there or
 not, so LIVE_READ is the stream's clock; the performer writes ahead of it. Frames that are not there in time are
-silence, counted; the edges are short fades, so that a gap is a gap and not a click as well.
+silence, counted; the edges are short fades, so that a gap is a gap and not a click as well. Where the performer leaves
+frames out, the ring is silent there, too: it would hold what was heard a ring's length ago.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class RingReader:
         self._edge = np.zeros(EDGE_FRAMES, dtype=np.float32)
         self._last = 0.0  # the sample before this block
         self._is_dry = True
+        self._was_playing = False  # in the block before
 
     def mix(self, out: Float32Array) -> None:
         """Audio thread. Add the next len(out) frames of the stream to `out` [n, 2], and tell when they were due."""
@@ -38,19 +40,30 @@ class RingReader:
         n_frames = out.shape[0]
         read = int(ints[shared.LIVE_READ])
         self._tell(read + n_frames, n_frames)
-        n_there = 0
-        if ints[shared.LIVE_PLAYING]:
-            n_there = min(max(int(ints[shared.LIVE_WRITTEN]) - read, 0), n_frames)
-            if n_there < n_frames:
+        is_playing = bool(ints[shared.LIVE_PLAYING])
+        lead = n_there = 0
+        if is_playing:
+            lead = min(max(int(ints[shared.LIVE_FIRST]) - read, 0), n_frames)
+            n_there = max(min(int(ints[shared.LIVE_WRITTEN]) - read, n_frames) - lead, 0)
+            n_zero = n_frames - n_there
+            if n_zero and (self._was_playing or n_zero > lead):  # who has just begun has left nothing out
                 ints[shared.LIVE_UNDER_RUNS] += 1
-                ints[shared.LIVE_ZERO_FRAMES] += n_frames - n_there
+                ints[shared.LIVE_ZERO_FRAMES] += n_zero
+        self._was_playing = is_playing
+        if lead:
+            self._fall_silent(out[:lead])
         if n_there:
-            self._add(out, read, n_there)
-        if n_there < n_frames and not self._is_dry:
-            count = min(EDGE_FRAMES, n_frames - n_there)
+            self._add(out[lead:], read + lead, n_there)
+        if lead + n_there < n_frames:
+            self._fall_silent(out[lead + n_there :])
+
+    def _fall_silent(self, out: Float32Array) -> None:
+        """Audio thread. Let what sounded before `out` [n, 2] end there without a click."""
+        if not self._is_dry:
+            count = min(EDGE_FRAMES, out.shape[0])
             edge = self._edge[:count]
             np.multiply(self._fall[:count], self._last, out=edge)
-            _add_mono(edge, out[n_there : n_there + count])
+            _add_mono(edge, out[:count])
             self._last, self._is_dry = 0.0, True
 
     def _add(self, out: Float32Array, read: int, n_there: int) -> None:
@@ -84,9 +97,13 @@ class RingWriter:
         self._state = state
 
     def start(self, frame: int) -> None:
-        """Write from `frame` of the stream on."""
-        self._state.ints[shared.LIVE_WRITTEN] = frame
-        self._state.ints[shared.LIVE_PLAYING] = 1
+        """Write from `frame` of the stream on; what was not written before it is silence."""
+        ints = self._state.ints
+        left_out = np.arange(max(self.written, frame - RING_FRAMES), frame) % RING_FRAMES
+        self._state.ring[left_out] = 0.0
+        ints[shared.LIVE_FIRST] = frame
+        ints[shared.LIVE_WRITTEN] = frame
+        ints[shared.LIVE_PLAYING] = 1
 
     def stop(self) -> None:
         """Nobody writes any more."""

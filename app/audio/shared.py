@@ -34,7 +34,8 @@ LIVE_WRITTEN: Final = 12  # performer; frames of the stream that are in the ring
 LIVE_PLAYING: Final = 13  # performer; whether somebody writes the stream
 LIVE_UNDER_RUNS: Final = 14  # blocks that came too late
 LIVE_ZERO_FRAMES: Final = 15  # frames of them that were filled with silence
-_N_INTS: Final = 16
+LIVE_FIRST: Final = 16  # performer; the frame it has written from without a gap
+_N_INTS: Final = 24
 # Float fields
 MIXED_AT_S: Final = 0  # time.monotonic() of the last block
 PEAK_LEFT: Final = 1  # linear, decaying
@@ -52,7 +53,7 @@ _N_BYTES: Final = 8 * (_N_INTS + _N_FLOATS) + 4 * RING_FRAMES
 class SharedState:
     """Views into one block of shared memory.
 
-    ints, floats     [16] transport, indexed by the names above
+    ints, floats     transport, indexed by the names above
     ring             [RING_FRAMES] float32 mono, frame f of the live engine's stream at f % RING_FRAMES
     """
 

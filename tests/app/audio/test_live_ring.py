@@ -82,3 +82,33 @@ def test_the_clock_tells_what_was_asked_for(state: SharedState) -> None:
     frames, block, at_s = writer.clock()
     assert (frames, block) == (320, 256)
     assert at_s > 0
+
+
+def test_what_the_performer_leaves_out_is_silence_not_what_was_heard_a_ring_before(state: SharedState) -> None:
+    reader, writer = RingReader(state, 4096), RingWriter(state)
+    writer.start(0)
+    for _ in range(RING_FRAMES // BLOCK):  # from here on the ring is full of what has been heard
+        writer.write(np.full(BLOCK, 0.5, dtype=np.float32))
+        read(reader)
+    late = read(reader)
+    assert not late[EDGE_FRAMES:].any()
+    begin = RING_FRAMES + 2 * BLOCK
+    writer.start(begin)
+    writer.write(np.full(BLOCK, 0.5, dtype=np.float32))
+    left_out, again = read(reader), read(reader)
+    assert not left_out.any()
+    assert np.abs(np.diff(again, prepend=0.0)).max() <= 0.5 / (EDGE_FRAMES - 1) + 1e-6
+    assert not state.ring[np.arange(begin - 2 * BLOCK, begin) % RING_FRAMES].any()  # a recording hears the same
+    assert int(state.ints[shared.LIVE_UNDER_RUNS]) == 2
+    assert int(state.ints[shared.LIVE_ZERO_FRAMES]) == 2 * BLOCK
+
+
+def test_a_performer_that_begins_within_a_block_is_heard_from_there(state: SharedState) -> None:
+    reader, writer = RingReader(state, 4096), RingWriter(state)
+    state.ring[:] = 0.9
+    writer.start(40)
+    writer.write(np.full(2 * BLOCK, 0.5, dtype=np.float32))
+    heard = read(reader)
+    assert not heard[:40].any()
+    assert np.allclose(heard[40 + EDGE_FRAMES :], 0.5)
+    assert int(state.ints[shared.LIVE_UNDER_RUNS]) == 0
