@@ -324,6 +324,9 @@ def read_meter(engine: LiveEngine, sound: StreamSound, *, failure: str = "") -> 
         preset_made=int(ints[fields.PRESET_MADE]),
         preset_wanted=int(ints[fields.PRESET_WANTED]),
         cache_limit_bytes=int(ints[fields.CACHE_LIMIT_BYTES]),
+        heard_notes=int(ints[fields.N_LATENCIES_TOLD]),
+        stolen_unheard=int(ints[fields.STOLEN_UNHEARD]),
+        latents_bytes=int(ints[fields.LATENTS_BYTES]),
     )
 
 

@@ -48,6 +48,7 @@ class Keys:
         self.glide_s = profile.glide_s
         self.tail_limit_s = TAIL_MARGIN_S
         self.n_lost = 0  # notes that ended without having been heard
+        self.n_stolen_unheard = 0  # of these, those that made room for others
         self._profile = profile
         self._dress = dress
         self._moved = moved
@@ -153,6 +154,7 @@ class Keys:
 
     def _start(self, t_s: float, key: _Key, out: list[Command]) -> None:
         while (victim := self.pool.next_victim()) is not None:
+            self.n_stolen_unheard += victim.sounded_s is None
             self._kill(t_s, victim, out)
         voice = self.pool.add(key.channel, key.group, key.key, key.note, key.velocity, t_s)
         start = self._dress(voice, t_s)

@@ -176,6 +176,11 @@ class Performance:
         """Notes that ended without having been heard, unless silence was asked for."""
         return self._playing.keys.n_lost
 
+    @property
+    def n_stolen_unheard(self) -> int:
+        """Of the lost notes, those that made room for others where the profile allows no more voices."""
+        return self._playing.keys.n_stolen_unheard
+
     def zone_channels(self) -> tuple[frozenset[int], ...]:
         """The channels of the MPE zones in force, 0..15, the lower zone first."""
         zones = self._playing.zones

@@ -245,6 +245,7 @@ class OnsetsAhead:
         ints[fields.CACHE_WANTED], ints[fields.CACHE_MADE] = len(self._wanted), len(self._made)
         ints[fields.CACHE_BYTES] = len(self._made) * self._memory.heads.n_bytes // self._memory.n_onsets
         ints[fields.CACHE_LIMIT_BYTES] = self._memory.heads.n_bytes
+        ints[fields.LATENTS_BYTES] = self._cache.used_bytes
         ranks = self._memory.group_rank
         of_preset = [key for key in self._wanted if ranks[key[0]] <= _PRESET_RANK]
         ints[fields.PRESET_WANTED] = len(of_preset)

@@ -63,7 +63,7 @@ class StageInstrument:
         self._profile = default_profile("any controller")
         self._maps: dict[str, ControllerProfile] = {}
         self._performance = self._new_performance()
-        self._n_lost = 0  # by performances before this one
+        self._n_lost = self._n_stolen_unheard = 0  # by performances before this one, and by want of power
         self._epoch = 0
         self._told: list[Command] = []
         self._seeds: list[tuple[int, int]] = []
@@ -133,6 +133,7 @@ class StageInstrument:
             self._do(self._performance.finished(voice.number, t_s), 0)
         ints = self._meter.ints
         ints[fields.N_LOST] = self._n_lost + self._performance.n_lost
+        ints[fields.STOLEN_UNHEARD] = self._n_stolen_unheard + self._performance.n_stolen_unheard
         if self._told:
             self._tell_played()
 
@@ -183,6 +184,7 @@ class StageInstrument:
             if weakest is None:
                 break
             self._meter.ints[fields.STOLEN] += 1
+            self._n_stolen_unheard += not weakest.is_heard
             self._voices.end(weakest.number, place)
             self._do(self._performance.finished(weakest.number, command.t_s), place)
         self._seed = (self._seed + _SEED_STEP) & _SEED_MASK
@@ -247,6 +249,7 @@ class StageInstrument:
         self._voices.abandon(t_s)
         self._chosen, self._pending = chosen, None
         self._n_lost += self._performance.n_lost
+        self._n_stolen_unheard += self._performance.n_stolen_unheard
         self._performance = self._new_performance()
         self._take_up(chosen, t_s)
 

@@ -41,6 +41,8 @@ STARVED: Final = 21  # performer; voices that faded because the sampler had gone
 PRESET_WANTED: Final = 22  # sampler; onsets to be made ahead for what the next note sings
 PRESET_MADE: Final = 23  # sampler
 CACHE_LIMIT_BYTES: Final = 24  # sampler; what onsets made ahead may take
+STOLEN_UNHEARD: Final = 25  # performer; of the lost notes, those that made room for others
+LATENTS_BYTES: Final = 26  # sampler; latents of onsets, kept by content within a budget of their own
 _N_INTS: Final = 32
 # Float fields
 SAMPLER_LOAD: Final = 0  # sampler; share of a core, over about a second
@@ -125,6 +127,9 @@ class LiveMeter:
     callback_ms              the slowest callback of the last seconds; NaN: there was none
     preset_*                 of the onsets made ahead and wanted, those of the preset that the next note sings
     cache_limit_bytes        what onsets made ahead may take; 0: not known yet
+    heard_notes              notes whose first sample has been played
+    stolen_unheard           of lost_notes, those that made room for others
+    latents_bytes            latents of onsets, kept by content within a budget of their own
     """
 
     state: str
@@ -164,6 +169,9 @@ class LiveMeter:
     preset_made: int = 0
     preset_wanted: int = 0
     cache_limit_bytes: int = 0
+    heard_notes: int = 0
+    stolen_unheard: int = 0
+    latents_bytes: int = 0
 
 
 def percentiles_ms(meter: Meter) -> tuple[float, float, float]:

@@ -70,6 +70,16 @@ def test_a_note_that_fails_is_over() -> None:
     assert playing.play("803c00") == []
 
 
+def test_lost_notes_that_made_room_for_others_are_told_apart() -> None:
+    playing = Stage(replace(PROFILE, polyphony=2), sounds_late=True)
+    playing.play("903c64 903e64 904064")  # the third takes the first one's place
+    assert (playing.performance.n_lost, playing.performance.n_stolen_unheard) == (1, 1)
+    playing.performance.sounded(2, playing.now_s)
+    playing.play("904164")  # the second has been heard
+    playing.heard(playing.performance.finished(3, playing.now_s))  # nobody's doing
+    assert (playing.performance.n_lost, playing.performance.n_stolen_unheard) == (2, 1)
+
+
 def test_offs_without_notes_and_notes_without_offs() -> None:
     playing = Stage()
     assert playing.play("803c00 903c00 8f3c40") == []

@@ -236,6 +236,8 @@ def test_voices_yield_where_the_sampler_cannot_keep_up(rig: StageRig) -> None:
     rig.sampler = sampler
     assert len(list(rig.instrument.sounding)) == 2
     assert figure(rig, fields.STOLEN) == 1
+    rig.instrument.sound(np.zeros(128, dtype=np.float32), rig.now_s, rig.now_s)
+    assert figure(rig, fields.STOLEN_UNHEARD) == figure(rig, fields.N_LOST) == 1
 
 
 def test_another_controller_lets_go_and_numbers_may_be_used_again(rig: StageRig) -> None:
