@@ -10,10 +10,12 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +25,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from synth.adapt.figures import write_json
 from synth.adapt.judge import (
     Judged,
     compared,
@@ -42,11 +45,8 @@ from synth.adapt.training import (
     Clock,
     Layers,
     Trained,
-    as_reported,
     make_adapt_batch,
-    stopwatch,
     train_adapter,
-    write_json,
 )
 from synth.adapters.file import Adapter, AdapterInfo, save_adapter
 from synth.adapters.layout import checked_regions
@@ -65,7 +65,7 @@ log = logging.getLogger(__name__)
 
 ADAPTER_FILE: Final = "adapter.safetensors"
 REPORT_FILE: Final = "report.json"
-_ASKED_FILE: Final = "adaptation.json"
+ASKED_FILE: Final = "adaptation.json"
 _REHEARSAL_FILE: Final = "rehearsal-{seed}.safetensors"
 _HELD_OUT_SIZE: Final = 48
 _REHEARSAL_STEPS: Final = {True: 4, False: 12}  # of a distilled base, and of another
@@ -146,7 +146,7 @@ def _adapt(
     wanted: Wanted, on_progress: Progress, should_stop: Callable[[], bool],
     on_material: Callable[[Material], None], on_preview: OnPreview,
 ) -> Adapted:  # fmt: skip
-    watch, began_s = stopwatch(), _processor_s()
+    watch, began_s = _stopwatch(), _processor_s()
     device = resolve_device(wanted.device)
     base, codec = load_base(wanted.weights, device)
     _claim(wanted, base)
@@ -172,7 +172,7 @@ def _adapt(
         "name": wanted.name, "material": material.as_dict(), "recipe": wanted.recipe.as_dict(),
         "base_hash": base.base_hash, "weights_hash": base.weights_hash,
         "parameters": trained.n_trained, "share": trained.share,
-        "training": {name: as_reported(stage) for name, stage in trained.reports.items()}, "details": trained.details,
+        "training": {name: asdict(stage) for name, stage in trained.reports.items()}, "details": trained.details,
         "seconds": {"gathering": gathered_s, "rehearsing": prepared_s - gathered_s, "training": trained.seconds},
     }  # fmt: skip
     if trained.stopped:
@@ -181,6 +181,12 @@ def _adapt(
     report["processor_s"] = _processor_s() - began_s
     write_json(wanted.run / REPORT_FILE, report)
     return done
+
+
+def _stopwatch() -> Callable[[], float]:
+    """Seconds since it was made."""
+    started_s = time.monotonic()
+    return lambda: time.monotonic() - started_s
 
 
 def _processor_s() -> float:
@@ -208,7 +214,7 @@ def _claim(wanted: Wanted, base: Base) -> None:
         "paths": [str(path.resolve()) for path in wanted.paths], "technique": wanted.technique,
         "base_hash": base.base_hash, "recipe": wanted.recipe.as_dict(), "most_minutes": wanted.most_minutes,
     }  # fmt: skip
-    path = wanted.run / _ASKED_FILE
+    path = wanted.run / ASKED_FILE
     if path.is_file():
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
@@ -261,14 +267,15 @@ def _listener(wanted: Wanted, base: Base, codec: Codec, material: Material, on_p
     info = _info(wanted, base, material)
     folder = wanted.previews or wanted.run / "previews" / "while-training"
     listener = Listener(
-        _engine(base, codec), judging_plan(base.config), info, reals, folder,
+        engine_of(base, codec), judging_plan(base.config), info, reals, folder,
         every_s=wanted.preview_every_s, on_preview=on_preview,
     )  # fmt: skip
     listener.begin()
     return listener
 
 
-def _engine(base: Base, codec: Codec) -> Engine:
+def engine_of(base: Base, codec: Codec) -> Engine:
+    """What sings the base, and adapters that were made for it, on one thread."""
     engine = Engine(codec, base.denoiser, dict(base.config), base.weights_hash, base.denoiser.device.type, 1)
     engine.adapters.base_hash = base.base_hash
     return engine
@@ -304,8 +311,8 @@ def _finish(
     on_progress: Progress,
 ) -> Adapted:  # fmt: skip
     """Choose, write, judge."""
-    watch = stopwatch()
-    engine = _engine(base, codec)
+    watch = _stopwatch()
+    engine = engine_of(base, codec)
     info, plan = described(wanted, base, material, trained), judging_plan(base.config)
     name, scores = _best(engine, plan, trained.candidates, info, material, wanted, on_progress)
     path = wanted.run / ADAPTER_FILE
@@ -330,7 +337,7 @@ def _best(
         return next(iter(candidates)), {}
     reals = heard(recordings_of(material.corpus, "validation", max(wanted.n_judged // 2, 1)))
     if not reals:
-        return "best", {}
+        return "best" if "best" in candidates else "last", {}
     scores: dict[str, float] = {}
     for done, (name, layers) in enumerate(candidates.items()):
         on_progress("choosing", done / len(candidates))
@@ -338,8 +345,9 @@ def _best(
         engine.adapters.add(adapter)
         judged = judge(engine, reals, wanted.technique, everywhere(adapter.id), plan)
         engine.adapters.remove(adapter.id)
-        scores[name] = float(np.nanmean(judged.control))
-    return min(scores, key=lambda name: scores[name]), scores
+        known = [error for error in judged.control if math.isfinite(error)]
+        scores[name] = float(np.mean(known)) if known else math.nan
+    return min(scores, key=lambda name: scores[name] if math.isfinite(scores[name]) else math.inf), scores
 
 
 def _before_and_after(

@@ -69,9 +69,7 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:
-        temporary = target.with_name(target.name + ".part")
-        shutil.copyfile(source, temporary)
-        replace_durably(temporary, target)
+        _copy(source, target)
 
 
 def take_over_latents(source: Path, view: Corpus, codec_file: Path, device: str) -> None:

@@ -5,7 +5,7 @@
     python -m synth.adapt.compare harm DIR/adapter.safetensors [--segments 1000] --run DIR
 
 Each leaves a JSON file and a table in Markdown in --run. `methods` trains one adapter a method and seed, resumed where
-it was stopped, and sings the same held-out recordings with all of them; intervals are over recordings and seeds.
+it was stopped, and sings the same held-out recordings with all of them; intervals are over seeds.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from synth.adapt.adaptation import ADAPTER_FILE, Adapted, Wanted, adapt, load_base
+from synth.adapt.adaptation import ADAPTER_FILE, Adapted, Wanted, adapt, engine_of, load_base
 from synth.adapt.effects import FAMILIES, harm, region_effects
+from synth.adapt.figures import as_dict, in_line, write_json
 from synth.adapt.judge import judging_plan
 from synth.adapt.memory import STEPS, measure_all
-from synth.adapt.nearness import as_dict
-from synth.adapt.training import AdaptRecipe, of_method, write_json
+from synth.adapt.training import AdaptRecipe
 from synth.adapters.layout import REGIONS
 from synth.corpus.clip_file import write_atomically
 from synth.corpus.importers.layouts import Terms
@@ -57,7 +57,7 @@ def compare_methods(wanted: Wanted, seeds: Sequence[int], methods: Sequence[str]
     arms = []
     for seed in seeds:
         for method in methods:
-            recipe = replace(of_method(wanted.recipe, method), seed=seed)
+            recipe = replace(wanted.recipe, method=method, seed=seed)
             run = wanted.run / f"{method}-{seed}"
             done: Adapted = adapt(replace(wanted, run=run, recipe=recipe, shared=wanted.run / "shared"))
             if done.adapter is None:
@@ -98,8 +98,8 @@ def methods_table(summary: Mapping[str, Any], memory: Mapping[str, Any] | None) 
         gap = found["gap_closed"]
         rows.append([
             method, str(found["parameters"]), f"{100 * found['share']:.2f} %", f"{np.mean(found['bytes']) / 1e3:.0f}",
-            f"{found['minutes']['value']:.1f}", peak, *(_interval(found["change"][name]) for name in _SHOWN),
-            gap if isinstance(gap, str) else _interval(gap), f"{np.mean(found['steps']):.0f}",
+            f"{found['minutes']['value']:.1f}", peak, *(in_line(found["change"][name]) for name in _SHOWN),
+            gap if isinstance(gap, str) else in_line(gap), f"{np.mean(found['steps']):.0f}",
         ])  # fmt: skip
     return table(header, rows) + "\nChanges are after - before on held-out recordings: less is better.\n"
 
@@ -108,7 +108,7 @@ def regions_table(effects: Mapping[str, Any]) -> str:
     """Effects in standard deviations of the base's spread, in Markdown, and what they say of the hypothesis."""
     names = [name for family in FAMILIES.values() for name in family]
     rows = [
-        [region, *(_interval(effects["matrix"][region][name]["size_in_deviations"]) for name in names)]
+        [region, *(in_line(effects["matrix"][region][name]["size_in_deviations"]) for name in names)]
         for region in REGIONS
     ]
     verdicts = [[family, found["expected"], found["verdict"]] for family, found in effects["hypothesis"].items()]
@@ -134,10 +134,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _interval(found: Mapping[str, float]) -> str:
-    return f"{found['value']:.3g} [{found['low']:.3g}, {found['high']:.3g}]"
-
-
 def _percent(found: Mapping[str, float]) -> str:
     return f"{100 * found['value']:.1f} % [{100 * found['low']:.1f}, {100 * found['high']:.1f}]"
 
@@ -145,8 +141,7 @@ def _percent(found: Mapping[str, float]) -> str:
 def _loaded(adapter: Path, weights: Path | None, device: str) -> tuple[Engine, str, str, SamplingPlan]:
     """(an engine with the adapter, its id, its technique, how to sample)."""
     base, codec = load_base(weights, resolve_device(device))
-    engine = Engine(codec, base.denoiser, dict(base.config), base.weights_hash, base.denoiser.device.type, 1)
-    engine.adapters.base_hash = base.base_hash
+    engine = engine_of(base, codec)
     loaded = engine.adapters.load(adapter)
     return engine, loaded.id, loaded.info.technique, judging_plan(base.config)
 

@@ -1,8 +1,8 @@
 """Full fine-tuning of some regions' linear layers: the reference that LoRA and SaRA are compared with.
 
 Every entry of every matrix and bias of the regions is trained (more than 99 % of their parameters; norms, depthwise
-taps and residual scales stay). With a mask it trains the same entries as SaRA, the plain way: dense gradients and
-dense optimiser state, and the entries outside put back after every step. That is what SaRA's memory is held against.
+taps and residual scales stay). With a mask it trains the same entries as SaRA, the plain way: dense gradients, of
+which those outside the mask are set to 0, and dense optimiser state. That is what SaRA's memory is held against.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from synth.adapt.figures import as_dict
 from synth.adapt.judge import Strengths, everywhere, with_strengths
-from synth.adapt.nearness import as_dict
 from synth.adapters.layout import REGIONS
 from synth.corpus.gestures import plan_gesture
 from synth.diffusion.sampler import SamplingPlan
@@ -46,7 +46,7 @@ _CONTROLLED: Final = tuple(name for name in OTHERS if name != "pitch")
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What is measured of one segment: the middle second of 1.6 s; NaN where it cannot be."""
+    """Means over the middle of one constant segment; NaN where a thing cannot be measured."""
 
     lanes: Mapping[str, float]
     measures: Mapping[str, float]
@@ -157,7 +157,8 @@ def judged_hypothesis(matrix: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]
             found = [matrix[region][name]["size_in_deviations"] for name in names]
             known = [interval for interval in found if math.isfinite(interval["value"])]
             if known:
-                sizes[region] = tuple(float(np.mean([i[key] for i in known])) for key in ("value", "low", "high"))  # type: ignore[assignment]
+                value, low, high = (float(np.mean([size[key] for size in known])) for key in ("value", "low", "high"))
+                sizes[region] = (value, low, high)
         wanted = HYPOTHESIS[family]
         verdict = "open"
         if wanted in sizes and len(sizes) == len(REGIONS):

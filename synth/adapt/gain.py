@@ -28,12 +28,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from synth.adapt.adaptation import ADAPTER_FILE, load_base
-from synth.adapt.judge import compared, everywhere, heard, judge, recordings_of
+from synth.adapt.adaptation import ADAPTER_FILE, ASKED_FILE, engine_of, load_base
+from synth.adapt.figures import as_dict, in_line, write_json
+from synth.adapt.judge import changes, everywhere, heard, judge, recordings_of
 from synth.adapt.material import deal_splits
-from synth.adapt.nearness import Fidelity, Halves, Kernel, as_dict, excerpts_of
-from synth.adapt.training import write_json
-from synth.codec.model import Codec
+from synth.adapt.nearness import Fidelity, Halves, Kernel, excerpts_of
 from synth.corpus.manifest import Corpus
 from synth.diffusion.sampler import SamplingPlan
 from synth.engine import Engine
@@ -82,22 +81,9 @@ def resung_by_codec(engine: Engine, sung: Sequence[Resung]) -> list[Resung]:
     ]  # fmt: skip
 
 
-def opened(weights: Path | None, device: str) -> Engine:
-    """An engine for judging."""
-    base, codec = load_base(weights, resolve_device(device))
-    return engine_of(base.denoiser, codec, dict(base.config), base.weights_hash, base.base_hash)
-
-
-def engine_of(denoiser: Any, codec: Codec, config: dict[str, Any], weights_hash: str, base_hash: str) -> Engine:
-    """The same from what is loaded already."""
-    engine = Engine(codec, denoiser, config, weights_hash, denoiser.device.type, 1)
-    engine.adapters.base_hash = base_hash
-    return engine
-
-
 def held_out_of(run: Path) -> Corpus:
     """The corpus of an adaptation's run, dealt as it was. UserError where it is none."""
-    asked = run / "adaptation.json"
+    asked = run / ASKED_FILE
     try:
         most = json.loads(asked.read_text(encoding="utf-8"))["most_minutes"]
     except (OSError, ValueError, KeyError) as fault:
@@ -118,7 +104,7 @@ def measure_gain(engine: Engine, adapter: Path, run: Path, steps: Sequence[int],
             judge(engine, reals, loaded.info.technique, strengths, plan) for strengths in ({}, everywhere(loaded.id))
         )
         codec = resung_by_codec(engine, base.sung) if codec is None else codec
-        change = compared(base, adapted)["change"]
+        change = changes(base, adapted)
         result[f"{n_steps} steps"] = gain(base.sung, adapted.sung, codec) | {
             "change": {name: change[name] for name in ("control_error", "log_mel_db", "mr_stft", "roughness")}
         }
@@ -133,22 +119,18 @@ def gain_lines(found: Mapping[str, Any]) -> str:
             continue
         lines.append(f"{name}: {one['recordings']} recordings, {one['excerpts']} excerpts")
         for kind in ("kernel", "fidelity"):
-            parts = {part: _text(one[kind][part]) for part in ("base", "adapted", "closed")}
+            parts = {part: in_line(one[kind][part]) for part in ("base", "adapted", "closed")}
             lines.append(
                 f"  {kind}: base {parts['base']}, adapted {parts['adapted']}, closed {parts['closed']}; "
                 f"the codec alone {one['codec'][kind]:.3g}"
             )
-        lines.append(f"  root: closed {_text(one['kernel']['root_closed'])}")
+        lines.append(f"  root: closed {in_line(one['kernel']['root_closed'])}")
         lines += [
-            f"  {side}: average spectrum {_text(both['average_db'])} dB, frames {_text(both['frame_db'])} dB"
+            f"  {side}: average spectrum {in_line(both['average_db'])} dB, frames {in_line(both['frame_db'])} dB"
             for side, both in one["spectrum"].items()
         ]
-        lines += [f"  change of {measure}: {_text(change)}" for measure, change in one["change"].items()]
+        lines += [f"  change of {measure}: {in_line(change)}" for measure, change in one["change"].items()]
     return "\n".join(lines) + "\n"
-
-
-def _text(found: Mapping[str, float]) -> str:
-    return f"{found['value']:.3g} [{found['low']:.3g}, {found['high']:.3g}]"
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -164,7 +146,7 @@ def main(words: Sequence[str] | None = None) -> None:
     given = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     prepare_torch(given.threads)
-    engine = opened(given.weights, given.device)
+    engine = engine_of(*load_base(given.weights, resolve_device(given.device)))
     steps = [int(one) for one in given.steps.split(",")]
     found = measure_gain(engine, given.adapter or given.run / ADAPTER_FILE, given.run, steps, given.judged)
     write_json(given.run / "gain.json", found)

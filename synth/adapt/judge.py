@@ -16,8 +16,9 @@ from typing import Any, Final
 import numpy as np
 import soundfile
 
+from synth.adapt.figures import as_dict
 from synth.adapt.material import sings
-from synth.adapt.nearness import Halves, Kernel, as_dict, excerpts_of
+from synth.adapt.nearness import Halves, Kernel, excerpts_of
 from synth.adapters.layout import REGIONS
 from synth.corpus.manifest import Corpus, Split, unit_hash
 from synth.diffusion.sampler import SamplingPlan
@@ -152,14 +153,19 @@ def _span(name: str) -> float:
     return spec.maximum - spec.minimum
 
 
+def changes(before: Judged, after: Judged) -> dict[str, dict[str, float]]:
+    """The paired change of each figure with its interval; less is better for all."""
+    found = {"control_error": _change(before.control, after.control)}
+    found |= {name: _change(before.distances[name], after.distances[name]) for name in DISTANCES}
+    found |= {f"lane.{name}": _change(before.lanes[name], after.lanes[name]) for name in MEASURED_LANES}
+    return {name: as_dict(interval) for name, interval in found.items()}
+
+
 def compared(before: Judged, after: Judged) -> dict[str, Any]:
-    """Means before and after, and the paired change of each figure with its interval; less is better for all."""
-    changes = {"control_error": _change(before.control, after.control)}
-    changes |= {name: _change(before.distances[name], after.distances[name]) for name in DISTANCES}
-    changes |= {f"lane.{name}": _change(before.lanes[name], after.lanes[name]) for name in MEASURED_LANES}
+    """Means before and after, their changes, and the share of the gap that is closed."""
     return {
         "recordings": len(before.control), "before": before.means(), "after": after.means(),
-        "change": {name: as_dict(interval) for name, interval in changes.items()},
+        "change": changes(before, after),
         "gap_closed": gap_closed(before.sung, after.sung),
     }  # fmt: skip
 
@@ -199,7 +205,7 @@ def write_previews(folder: Path, before: Judged, after: Judged, n: int = 3) -> t
     for index, (old, new) in enumerate(rows):
         for name, sound in (("real", old.real), ("before", old.made), ("after", new.made)):
             path = folder / f"{index + 1}_{name}.flac"
-            soundfile.write(path, np.clip(sound.audio, -1.0, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
+            write_flac(path, sound.audio)
             files.append(path)
     try:
         for index, (old, new) in enumerate(rows):
@@ -207,6 +213,11 @@ def write_previews(folder: Path, before: Judged, after: Judged, n: int = 3) -> t
     except ImportError:
         return files, "Pictures need matplotlib: install the evaluation extra."
     return files, ""
+
+
+def write_flac(path: Path, audio: Float32Array) -> None:
+    """[n_samples] at 48 kHz; what is beyond full scale is clipped."""
+    soundfile.write(path, np.clip(audio, -1.0, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
 
 
 def _picture(path: Path, old: Resung, new: Resung) -> Path:

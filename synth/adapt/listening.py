@@ -1,8 +1,8 @@
 """Hearing an adaptation while it trains: a held-out phrase, sung by the base once and by what has been learnt so far.
 
 Every preview is a FLAC file and a control error: how far the lanes measured in a few held-out recordings, sung again,
-lie from the recordings'. What had the smallest so far is kept beside the last and the best by validation error.
-Nothing here moves the training's random numbers.
+lie from the recordings'. What had the smallest so far, of what has learnt something, is kept beside the last and the
+best by validation. Nothing here moves the training's random numbers.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import soundfile
+from torch import Tensor
 
-from synth.adapt.judge import control_error, everywhere, with_strengths
+from synth.adapt.judge import control_error, everywhere, with_strengths, write_flac
 from synth.adapters.file import Adapter, AdapterInfo, read_adapter, save_adapter
 from synth.corpus.clip_file import write_atomically
 from synth.diffusion.sampler import SamplingPlan
@@ -29,7 +29,7 @@ from synth.evaluate.distances import Sound
 from synth.evaluate.recordings import Recording, extracted
 from synth.evaluate.resung import with_technique
 from synth.evaluate.singing import Singer
-from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES, SAMPLE_RATE_HZ
+from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Preview:
     sound: Path
 
 
-Layers = Mapping[str, Mapping[str, object]]
+Layers = Mapping[str, Mapping[str, Tensor]]
 OnPreview = Callable[[Preview], None]
 
 
@@ -89,7 +89,7 @@ class Listener:
                 self._on_preview(preview)
             return
         self._folder.mkdir(parents=True, exist_ok=True)
-        _write(self._folder / "recording.flac", self._reals[0][0].audio)
+        write_flac(self._folder / "recording.flac", self._reals[0][0].audio)
         self._add({}, 0.0)
         self._began_s = self._clock()  # singing the base is no training
         self._next_s = self._began_s + self._every_s
@@ -98,13 +98,13 @@ class Listener:
         """Ask often; sings when it is time."""
         if self._clock() < self._next_s:
             return
-        adapter = Adapter.of(self._info, layers())  # pyright: ignore[reportArgumentType]
+        adapter = Adapter.of(self._info, layers())
         self._engine.adapters.add(adapter)
         try:
             preview = self._add(everywhere(adapter.id), self._seconds())
         finally:
             self._engine.adapters.remove(adapter.id)
-        # Before the first step nothing has moved yet: that is the base, and no candidate.
+        # Without a layer nothing has moved yet: that is the base, and no candidate.
         if adapter.layers and preview.control_error <= self._nearest_error:
             self._nearest_error = preview.control_error
             save_adapter(self._folder / HEARD_FILE, adapter.info, adapter.layers)
@@ -132,7 +132,7 @@ class Listener:
             made = Sound.of(self._singer.sing(gesture, _SEED))
             errors.append(control_error(made, real))
             if index == 0:
-                _write(path, made.audio)
+                write_flac(path, made.audio)
         known = [error for error in errors if math.isfinite(error)]
         preview = Preview(
             len(self.previews), round(seconds, 1), float(np.mean(known)) if known else math.nan, path
@@ -158,10 +158,6 @@ def _cut(recording: Recording) -> Recording:
     starts = np.arange(0, len(audio) - n_samples + 1, HOP_SAMPLES)
     first = int(starts[np.argmax(energy[starts + n_samples] - energy[starts])])
     return Recording(recording.id, recording.label, audio[first : first + n_samples].copy())
-
-
-def _write(path: Path, audio: np.ndarray) -> None:
-    soundfile.write(path, np.clip(audio, -1.0, 1.0), SAMPLE_RATE_HZ, subtype="PCM_16")
 
 
 def _write_list(folder: Path, previews: Sequence[Preview]) -> None:

@@ -20,9 +20,10 @@ from typing import Any, Final
 import torch
 
 from synth.adapt.adaptation import load_base
+from synth.adapt.figures import write_json
 from synth.adapt.lowrank import make_peft_config
 from synth.adapt.task import AdaptTask, Outside
-from synth.adapt.training import MASKED, AdaptRecipe, Base, TrainingPlan, write_json
+from synth.adapt.training import MASKED, AdaptRecipe, Base, TrainingPlan
 from synth.adapters.deltas import PEFT_SUFFIXES
 from synth.errors import UserError
 from synth.spec.audio import WINDOW_FRAMES
@@ -32,19 +33,19 @@ log = logging.getLogger(__name__)
 
 METHODS: Final = ("lora", "sara", MASKED, "full")
 STEPS: Final = 6  # enough that one of them sings by the most jumps
-_STATUS = Path("/proc/self/status")
-_CLEAR = Path("/proc/self/clear_refs")
+_STATUS: Final = Path("/proc/self/status")
+_CLEAR: Final = Path("/proc/self/clear_refs")
 
 
 def peak_of(method: str, base: Base, batch: Batch, recipe: AdaptRecipe, n_steps: int) -> dict[str, float]:
-    """Memory of `n_steps` steps on one batch, MB, and what was trained. Linux only."""
+    """Memory of `n_steps` steps on one batch, MB, and what was trained. UserError where it is not Linux."""
     plan = TrainingPlan(base, base.layers(recipe), recipe)
     device = base.denoiser.device
     _warm_up(plan, device)
+    before_mb = _status_mb("VmRSS")
     _CLEAR.write_text("5")  # sets VmHWM back to what is resident now
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    before_mb = _status_mb("VmRSS")
     student = plan.student(0, {})
     assert student is not None
     outside = Outside(base.denoiser, {}, base.jumps, sung=recipe.sung, kept=recipe.kept)

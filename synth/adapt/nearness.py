@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.adapt.figures import as_dict
 from synth.errors import UserError
 from synth.evaluate.embeddings import LogMelStatistics, standardised
 from synth.evaluate.fidelity import FIDELITY_MEASURES, excerpt_measures
@@ -27,7 +28,7 @@ _Z95: Final = 1.959964
 _FEWEST: Final = 6  # recordings with excerpts
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is itself: arrays have no one answer to ==
 class Excerpts:
     """Half-second excerpts of one way of singing the recordings.
 
@@ -127,11 +128,11 @@ class Fidelity:
 
     def __init__(self, real: Excerpts, halves: Halves) -> None:
         self._real, self._halves = real, halves
-        self._known: dict[tuple[int, int | None], float] = {}
+        self._known: dict[tuple[Excerpts, int | None], float] = {}
 
     def of(self, side: Excerpts, left_out: int | None = None) -> float:
         """R of one side."""
-        key = (id(side), left_out)
+        key = (side, left_out)
         if key not in self._known:
             found = ratios(side, self._real, self._halves, left_out)
             self._known[key] = float(np.exp(np.mean(np.log(list(found.values()))))) if found else float("nan")
@@ -158,26 +159,26 @@ class Kernel:
         self._real, self._halves = real, halves
         self._reference = standardised(real.embedded, real.embedded)
         self._of_real = polynomial_kernel(self._reference, self._reference)
-        self._distances: dict[int, Callable[[IntArray, IntArray], float]] = {}
-        self._known: dict[tuple[int, int | None], float] = {}
+        self._distances: dict[Excerpts, Callable[[IntArray, IntArray], float]] = {}
+        self._known: dict[tuple[Excerpts, int | None], float] = {}
 
     def of(self, side: Excerpts, left_out: int | None = None) -> float:
         """K of one side; of the recordings themselves it is the floor, about 0."""
-        key = (id(side), left_out)
+        key = (side, left_out)
         if key not in self._known:
             self._known[key] = self._halves.mean(self._distance(side), left_out)
         return self._known[key]
 
     def _distance(self, side: Excerpts) -> Callable[[IntArray, IntArray], float]:
-        if id(side) not in self._distances:
+        if side not in self._distances:
             vectors = standardised(side.embedded, self._real.embedded)
             own, between = polynomial_kernel(vectors, vectors), polynomial_kernel(vectors, self._reference)
 
             def distance(a: IntArray, b: IntArray) -> float:
                 return mmd_squared(own[np.ix_(a, a)], self._of_real[np.ix_(b, b)], between[np.ix_(a, b)])
 
-            self._distances[id(side)] = distance
-        return self._distances[id(side)]
+            self._distances[side] = distance
+        return self._distances[side]
 
     def closed(self, base: Excerpts, adapted: Excerpts) -> dict[str, Any]:
         """K of each side, and (K_base - K_adapted) / (K_base - K_real), with intervals; root_closed: of roots of K."""
@@ -194,8 +195,3 @@ class Kernel:
             "closed": as_dict(interval(lambda out: share(out, 1.0))),
             "root_closed": as_dict(interval(lambda out: share(out, 0.5))),
         }
-
-
-def as_dict(interval: Interval) -> dict[str, float]:
-    """Plain values."""
-    return {"value": interval.value, "low": interval.low, "high": interval.high, "n": interval.n}

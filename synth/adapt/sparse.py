@@ -13,7 +13,6 @@ gradient of the nuclear norm, U V^T, is found anew every few steps, from the eig
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -24,28 +23,7 @@ from synth.adapters.layout import Layer
 from synth.diffusion.unet import Denoiser
 from synth.errors import UserError
 
-KINDS: Final = ("enter", "leave", "shrink", "grow", "join", "widen", "narrow", "condition", "query", "context",
-                "key_value")  # fmt: skip
 _SMALLEST_SHARE: Final = 1e-5  # of the largest singular value: below it is rounding
-
-
-@dataclass(frozen=True, slots=True)
-class SparseRecipe:
-    """How entries are chosen.
-
-    share           of the base's parameters that are trained
-    threshold       absolute value below which a weight is trained, instead of `share`
-    nuclear         weight of the nuclear norm, summed over layers, in the loss
-    nuclear_every   steps between two looks at its gradient
-    reselect        share of the time after which the entries are chosen anew; 1: never
-    """
-
-    share: float = 0.018
-    threshold: float | None = None
-    nuclear: float = 3e-4
-    nuclear_every: int = 16
-    reselect: float = 0.5
-    kinds: tuple[str, ...] = KINDS
 
 
 Places = dict[str, Tensor]  # layer's name -> rising flat places in its matrix, int64
@@ -127,7 +105,7 @@ class SparseLinear(nn.Module):
         if torch.is_autocast_enabled(x.device.type):
             # A custom function is not under autocast's rules: the product's type is chosen here.
             x = x.to(torch.get_autocast_dtype(x.device.type))
-        return _SparseProduct.apply(x, self.values, self._matrix(), self.bias, self.places)  # type: ignore[no-any-return]
+        return _SparseProduct.apply(x, self.values, self._matrix(), self.bias, self.places)
 
     @torch.no_grad()
     def _matrix(self) -> Tensor:

@@ -28,7 +28,7 @@ from synth.diffusion.solvers import cosine_sigmas
 from synth.diffusion.unet import Denoiser
 from synth.spec.lanes import Pathway
 from synth.train.descent import Batch, move_batch
-from synth.train.distill import draw, dropped
+from synth.train.distill import clean_estimate, ddim_step, draw, dropped
 
 _JUMP_SHARE = 0.3  # of the rows that could be jumps
 _SUNG_JUMPS = (4, 4, 2, 1)  # what a sampling is drawn by, in turn at random: what is played most, most often
@@ -40,9 +40,11 @@ class Outside:
     """What a task needs and does not learn; copies of the task (its moving average) share it.
 
     base        the frozen network
-    guidance    what was distilled into the base, pathway -> weight; empty: nothing
+    guidance    what was distilled into the base and is to be learnt again, pathway -> weight; empty: nothing
     jumps       numbers of steps the base was distilled to, descending; empty: slopes only
     held_out    a batch that training never sees
+    penalty     of SaRA's entries
+    wanted      v of the held-out batch, kept from the first validation on
     average     the task's moving average: its first copy
     sung        rows of a batch that are sung and scored; 0, or a base without jumps: none
     kept        rows of rehearsal that are sung by student and base from the same noise, and shall sound the same
@@ -119,7 +121,9 @@ class AdaptTask(nn.Module):
         return sum(parameter.numel() for name, parameter in self.named_parameters() if name in learnt)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """-> (weighted mean squared error of v over the frames to be learnt, figures).
+        """-> (loss: error of v, what is sung, what has changed, penalty; figures of each).
+
+        The error of v is the weighted mean square over the frames to be learnt.
 
         batch   as make_batch gives it, with "rehearsed" [B], 1 for rows of the rehearsal
         """
@@ -251,11 +255,11 @@ class AdaptTask(nn.Module):
         finest = (levels.n_steps == max(self.outside.jumps))[:, None]
         sigma, middle, target = levels.sigma, levels.middle, levels.target
         encoded = self.student.encode_condition(condition)
-        first = _clean(self.student, x, sigma, torch.where(finest, sigma, middle), encoded)
-        x_middle = first + _ratio(middle, sigma) * (x - first)
-        second = _clean(self.student, x_middle, middle, torch.where(finest, middle, target), encoded)
-        x_target = second + _ratio(target, middle) * (x_middle - second)
-        ratio = _ratio(target, sigma)
+        first = clean_estimate(self.student, x, sigma, torch.where(finest, sigma, middle), encoded)
+        x_middle = ddim_step(x, first, sigma, middle)
+        second = clean_estimate(self.student, x_middle, middle, torch.where(finest, middle, target), encoded)
+        x_target = ddim_step(x_middle, second, middle, target)
+        ratio = (target / sigma)[..., None]
         # Frames that were heard before do not move (ratio 1), and are not learnt either.
         clean = (x_target - ratio * x) / (1 - ratio).clamp(min=1e-4)
         s = sigma[..., None]
@@ -267,17 +271,7 @@ def _rows(levels: _Levels, chosen: Tensor) -> _Levels:
     return _Levels(levels.sigma[chosen], levels.middle[chosen], levels.target[chosen], levels.n_steps[chosen])
 
 
-def _ratio(target: Tensor, sigma: Tensor) -> Tensor:
-    return (target / sigma)[..., None]
-
-
 def _velocity(model: Denoiser, x: Tensor, sigma: Tensor, target: Tensor, condition: Tensor) -> Tensor:
     """v at x = clean + sigma * noise, sigma and target [B, T]."""
     shrink = (1 + sigma.square()).rsqrt()[..., None]
     return model(x * shrink, sigma, model.encode_condition(condition), target).float()
-
-
-def _clean(model: Denoiser, x: Tensor, sigma: Tensor, target: Tensor, encoded: Any) -> Tensor:
-    s = sigma[..., None]
-    shrink = (1 + s.square()).rsqrt()
-    return x * shrink.square() - s * shrink * model(x * shrink, sigma, encoded, target).float()

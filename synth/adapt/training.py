@@ -7,10 +7,8 @@ threshold. Everything is resumed from its checkpoint.
 from __future__ import annotations
 
 import copy
-import json
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -45,7 +43,7 @@ from synth.train.latents import LatentStore
 from synth.train.loop import BEST_FILE, LoopConfig, LoopReport, generator_of, train
 
 Layers = dict[str, dict[str, Tensor]]
-Listen = Callable[[Callable[[], Layers]], None]  # called before every step; takes out what is learnt when it is time
+Listen = Callable[[Callable[[], Layers]], None]  # called between steps; takes out what is learnt when it is time
 Clock = Literal["wall", "processor"]
 MASKED: Final = "masked"  # full fine-tuning of SaRA's entries, the plain way: what SaRA's memory is held against
 # Tried on an unknown voice, 40 steps: at a quarter of these all learn less; at four times SaRA's it gets worse, and at
@@ -59,9 +57,13 @@ class AdaptRecipe:
     """How an adapter is trained.
 
     method            one of METHODS, or MASKED
-    share, threshold, nuclear, reselect   of SaRA, see synth.adapt.sparse.SparseRecipe
+    rank, alpha, dropout   of LoRA and its relatives; dropout of the input takes a fifth of a step's time, and minutes
+                      are too few to overfit in
+    share, threshold  SaRA trains this share of the base's parameters, the smallest; or those up to a threshold
+    nuclear, nuclear_every   weight of the nuclear norm of what SaRA learns, and steps between two looks at its gradient
+    reselect          share of the time after which SaRA's entries are chosen anew; 1: never
+    kinds             of layers that are adapted (synth.adapters.layout.Layer.kind); full training takes all
     rehearsal         share of a batch's rows that rehearse other techniques
-    dropout           of LoRA's input; takes a fifth of a step's time, and minutes are too few to overfit in
     keep_guidance     add to the target what guidance was distilled into the base: a step takes twice as long, and the
                       singer is exaggerated as the base's voices are
     sung, kept        rows of a batch, of the recordings and of the rehearsal, that are sung as they will be played, and
@@ -227,10 +229,11 @@ def train_adapter(
         student = plan.student(index, candidates.get("last", {}))
         if student is None:
             break
-        outside = Outside(base.denoiser, base.guidance if recipe.keep_guidance else {}, base.jumps, held_out)
-        outside.sung, outside.kept = recipe.sung, recipe.kept
-        if recipe.method == "sara":
-            outside.penalty = NuclearPenalty(recipe.nuclear, recipe.nuclear_every)
+        outside = Outside(
+            base.denoiser, base.guidance if recipe.keep_guidance else {}, base.jumps, held_out,
+            penalty=NuclearPenalty(recipe.nuclear, recipe.nuclear_every) if recipe.method == "sara" else None,
+            sung=recipe.sung, kept=recipe.kept,
+        )  # fmt: skip
         task = AdaptTask(student, outside, base.statistics.weight, use_bf16=recipe.use_bf16).to(base.denoiser.device)
         task.student.train()
         folder = run_dir / f"stage-{index + 1}"
@@ -305,12 +308,15 @@ class TrainingPlan:
         return found
 
     def heard_by(self, listen: Listen | None, stage: int, outside: Outside, earlier: Layers) -> Callable[[], bool]:
-        """Lets what is learnt be heard; always False, for it stops nothing."""
+        """Lets what is learnt be heard; always False, for it stops nothing. To be asked before every step."""
+        has_begun = stage > 0
 
         def hear() -> bool:
+            nonlocal has_begun
             average = outside.average
-            if listen is not None and average is not None:
+            if listen is not None and average is not None and has_begun:
                 listen(lambda: self._taken_out(stage, average.student, earlier))
+            has_begun = True  # before the first step there is the base, which has been heard
             return False
 
         return hear
@@ -343,26 +349,3 @@ def _halved(layers: Layers) -> Layers:
         name: {suffix: value.half() if value.is_floating_point() else value for suffix, value in parts.items()}
         for name, parts in layers.items()
     }
-
-
-def as_reported(report: LoopReport) -> dict[str, Any]:
-    """A report's fields by name."""
-    return {name: getattr(report, name) for name in report.__slots__}
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Values as JSON, all or nothing."""
-    from synth.corpus.clip_file import write_atomically
-
-    write_atomically(path, (json.dumps(values, indent=1, default=str) + "\n").encode())
-
-
-def stopwatch() -> Callable[[], float]:
-    """Seconds since it was made."""
-    started_s = time.monotonic()
-    return lambda: time.monotonic() - started_s
-
-
-def of_method(recipe: AdaptRecipe, method: str) -> AdaptRecipe:
-    """The same recipe for another method."""
-    return replace(recipe, method=method)
