@@ -50,8 +50,9 @@ from synth.adapt.training import (
 )
 from synth.adapters.file import Adapter, AdapterInfo, save_adapter
 from synth.adapters.layout import checked_regions
+from synth.atomic import replace_durably
 from synth.codec.model import Codec
-from synth.codec.weights import content_hash, replace_durably
+from synth.codec.weights import content_hash
 from synth.corpus.dataset import ClipStore
 from synth.corpus.importers.layouts import Terms
 from synth.diffusion.sampler import SamplingPlan

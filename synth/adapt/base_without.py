@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from synth.adapt.training import Clock
-from synth.codec.weights import replace_durably
+from synth.atomic import replace_durably
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import MANIFEST_NAME, Corpus
 from synth.diffusion.unet import DenoiserConfig

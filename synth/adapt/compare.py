@@ -27,7 +27,7 @@ from synth.adapt.judge import judging_plan
 from synth.adapt.memory import STEPS, measure_all
 from synth.adapt.training import AdaptRecipe
 from synth.adapters.layout import REGIONS
-from synth.corpus.clip_file import write_atomically
+from synth.atomic import write_atomically
 from synth.corpus.importers.layouts import Terms
 from synth.diffusion.sampler import SamplingPlan
 from synth.engine import Engine

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synth.corpus.clip_file import write_atomically
+from synth.atomic import write_atomically
 from synth.evaluate.statistics import Interval
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from synth.adapt.judge import control_error, everywhere, with_strengths, write_flac
 from synth.adapters.file import Adapter, AdapterInfo, read_adapter, save_adapter
-from synth.corpus.clip_file import write_atomically
+from synth.atomic import write_atomically
 from synth.diffusion.sampler import SamplingPlan
 from synth.engine import Engine
 from synth.errors import UserError

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from synth.adapters.deltas import METHODS, PEFT_PREFIX, PEFT_SUFFIXES, SUFFIXES
 from synth.adapters.layout import REGIONS
-from synth.codec.weights import replace_durably
+from synth.atomic import write_atomically
 from synth.errors import UserError
 
 KIND: Final = "adapter"
@@ -141,10 +141,7 @@ def save_adapter(
     peft_config   peft's own configuration as JSON, for its methods
     """
     data = _bytes(info, layers, peft_config)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(data)
-    replace_durably(temporary, path)
+    write_atomically(path, data)
     return _named(info, layers, data)
 
 

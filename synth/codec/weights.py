@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from synth.atomic import replace_durably
 from synth.errors import UserError
 
 FORMAT_REVISION = 1
@@ -28,13 +29,6 @@ def save_weights(path: Path, module: nn.Module, kind: str, config: Mapping[str, 
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")  # several processes of one training write the same
     save_file(tensors, temporary, metadata=metadata)
     replace_durably(temporary, path)
-
-
-def replace_durably(temporary: Path, path: Path) -> None:
-    """Put a finished file in the place of `path`, on disk before it is in place: a power cut leaves old or new."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def read_config(path: Path, kind: str) -> dict[str, Any]:

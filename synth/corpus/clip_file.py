@@ -16,8 +16,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +25,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from synth.atomic import write_atomically
 from synth.errors import UserError
 from synth.features.f0 import F0Track
 from synth.spec import Float32Array, n_frames_for
@@ -71,21 +70,6 @@ def to_float32(audio: NDArray[np.int16]) -> Float32Array:
 def audio_sha256(audio: NDArray[np.int16]) -> str:
     """Hash of the sound alone, so that it survives new features and finds duplicates."""
     return hashlib.sha256(np.ascontiguousarray(audio, dtype="<i2").tobytes()).hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, all or nothing, also across a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def write_clip(

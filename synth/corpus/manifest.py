@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from synth.corpus.clip_file import Clip, audio_sha256, clip_from_arrays, read_arrays, write_atomically
+from synth.atomic import write_atomically
+from synth.corpus.clip_file import Clip, audio_sha256, clip_from_arrays, read_arrays
 from synth.errors import UserError
 from synth.spec import CALIBRATION_REVISION, TECHNIQUES
 

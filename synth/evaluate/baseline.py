@@ -15,8 +15,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from synth.atomic import write_atomically
 from synth.baseline.model import DEFAULT_STEPS
-from synth.corpus.clip_file import INT16_SCALE, write_atomically
+from synth.corpus.clip_file import INT16_SCALE
 from synth.errors import UserError
 from synth.evaluate.distances import MEASURES, Sound, voice_distances
 from synth.evaluate.recordings import Recording, extracted, held_out

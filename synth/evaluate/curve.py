@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from synth.corpus.clip_file import write_atomically
+from synth.atomic import write_atomically
 from synth.errors import UserError
 from synth.evaluate.controls import MEASURED_LANES, SEGMENT_FRAMES
 from synth.evaluate.embeddings import LogMelStatistics

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from synth.corpus.clip_file import write_atomically
+from synth.atomic import write_atomically
 from synth.evaluate.report import CUT, DONE, PartResult
 from synth.evaluate.workbench import Workbench
 

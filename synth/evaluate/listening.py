@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import soundfile
 
-from synth.corpus.clip_file import write_atomically
+from synth.atomic import write_atomically
 from synth.errors import UserError
 from synth.evaluate.listening_material import REFERENCE, Material, Progress, make_material
 from synth.evaluate.recordings import held_out

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from synth.corpus.clip_file import write_atomically
+from synth.atomic import write_atomically
 from synth.errors import UserError
 from synth.evaluate.stage_tables import markdown, read_results
 from synth.evaluate.stage_words import summary

@@ -11,8 +11,6 @@ Format revisions
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -24,6 +22,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from synth.atomic import write_atomically
 from synth.dsp.smoothing import hann_mean
 from synth.errors import UserError
 from synth.spec.lanes import TECHNIQUES
@@ -104,22 +103,7 @@ def save_technique_classifier(path: Path, model: TechniqueModel) -> None:
         tensors |= {f"layer{index}.weight": weight, f"layer{index}.bias": bias}
     tensors = {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in tensors.items()}
     metadata = {"kind": KIND, "revision": str(FORMAT_REVISION), "config": json.dumps(config, sort_keys=True)}
-    _write_atomically(path, save(tensors, metadata))
-
-
-def _write_atomically(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp's own mode would keep everybody else from reading a shipped file
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, save(tensors, metadata))
 
 
 def _read_model(path: Path) -> TechniqueModel:

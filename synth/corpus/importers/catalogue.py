@@ -20,7 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, cast
 
-from synth.corpus.clip_file import write_atomically
+from synth.atomic import write_atomically
 from synth.corpus.importers.layouts import Found, Terms
 from synth.corpus.manifest import SPLITS, Split, agreed_splits, split_families
 from synth.corpus.pool import finished, worker_pool

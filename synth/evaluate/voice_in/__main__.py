@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from synth.corpus.clip_file import write_atomically
+from synth.atomic import write_atomically
 from synth.corpus.manifest import Corpus
 from synth.evaluate.voice_in.agreement import lane_agreements, technique_agreements
 from synth.evaluate.voice_in.fitting import (

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
+from synth.atomic import write_atomically
 from synth.corpus.build import build_corpus
 from synth.corpus.check import check_corpus, check_voices
-from synth.corpus.clip_file import read_arrays, write_atomically
+from synth.corpus.clip_file import read_arrays
 from synth.corpus.manifest import Corpus, Split
 from synth.corpus.real import Source
 from synth.corpus.resemblance import MIN_CORRELATION, correlation, fingerprint, near_duplicates
