@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from app.shared_block import SharedBlock
 from synth.spec.controls import Float32Array
 
 RING_FRAMES: Final = 1 << 17  # of the live engine's stream, 2.7 s: what has been heard is kept for scopes and recording
@@ -47,47 +48,21 @@ LIVE_READ_AT_S: Final = 6  # time.monotonic() when the mixer asked last
 CALLBACK_S: Final = 7  # the slowest callback, decaying; 0 = there was none
 _N_FLOATS: Final = 16
 
-_N_BYTES: Final = 8 * (_N_INTS + _N_FLOATS) + 4 * RING_FRAMES
 
-
-class SharedState:
+class SharedState(SharedBlock):
     """Views into one block of shared memory.
 
     ints, floats     transport, indexed by the names above
     ring             [RING_FRAMES] float32 mono, frame f of the live engine's stream at f % RING_FRAMES
     """
 
+    N_BYTES = 8 * (_N_INTS + _N_FLOATS) + 4 * RING_FRAMES
+
     def __init__(self, memory: SharedMemory, *, is_owner: bool) -> None:
-        self._memory: SharedMemory | None = memory
-        self._is_owner = is_owner
-        self.name = memory.name
-        self._offset = 0
+        super().__init__(memory, is_owner=is_owner)
         self.ints: npt.NDArray[np.int64] = self._take(_N_INTS, np.int64)
         self.floats: npt.NDArray[np.float64] = self._take(_N_FLOATS, np.float64)
         self.ring: Float32Array = self._take(RING_FRAMES, np.float32)
-
-    @classmethod
-    def create(cls) -> SharedState:
-        """New, zeroed; the creator's close() deletes it."""
-        return cls(SharedMemory(create=True, size=_N_BYTES), is_owner=True)
-
-    @classmethod
-    def attach(cls, name: str) -> SharedState:
-        """The state another process created."""
-        return cls(SharedMemory(name=name), is_owner=False)
-
-    def close(self) -> None:
-        """Let go of the memory; no view may be used afterwards. Idempotent."""
-        memory, self._memory = self._memory, None
-        if memory is None:
-            return
-        empty = np.zeros(0)
-        self.ints = empty.astype(np.int64)
-        self.floats = empty
-        self.ring = empty.astype(np.float32)
-        if self._is_owner:
-            memory.unlink()
-        memory.close()
 
     def reset(self) -> None:
         """Forget a server that has ended: nothing sounds. The playhead and counters stay."""
@@ -95,8 +70,9 @@ class SharedState:
         self.ints[ACKNOWLEDGED] = -1
         self.floats[[PEAK_LEFT, PEAK_RIGHT, RMS_LEFT, RMS_RIGHT, LATENCY_S]] = 0.0
 
-    def _take(self, count: int, dtype: npt.DTypeLike) -> npt.NDArray:
-        assert self._memory is not None
-        view = np.ndarray((count,), dtype=dtype, buffer=self._memory.buf, offset=self._offset)
-        self._offset += view.nbytes
-        return view
+    def _let_go(self) -> None:
+        """Nothing may be read afterwards."""
+        empty = np.zeros(0)
+        self.ints = empty.astype(np.int64)
+        self.floats = empty
+        self.ring = empty.astype(np.float32)

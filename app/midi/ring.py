@@ -11,50 +11,31 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.shared_block import SharedBlock
+
 N_RECORDS: Final = 16_384
 RECORD_BYTES: Final = 32
 _WRITTEN, _READ, _LOST = 0, 1, 2
 _N_INTS: Final = 8
-_N_BYTES: Final = 8 * _N_INTS + N_RECORDS * (8 + 8 + RECORD_BYTES)
 
 
-class MidiRing:
+class MidiRing(SharedBlock):
     """Longer messages lie in several records, as a wire would carry them; MidiStream puts them together again."""
 
+    N_BYTES = 8 * _N_INTS + N_RECORDS * (8 + 8 + RECORD_BYTES)
+
     def __init__(self, memory: SharedMemory, *, is_owner: bool) -> None:
-        self._memory: SharedMemory | None = memory
-        self._is_owner = is_owner
-        self.name = memory.name
-        at = 8 * _N_INTS
-        self._ints: NDArray[np.int64] = np.ndarray(_N_INTS, dtype=np.int64, buffer=memory.buf)
-        self._times: NDArray[np.float64] = np.ndarray(N_RECORDS, dtype=np.float64, buffer=memory.buf, offset=at)
-        at += 8 * N_RECORDS
-        self._lengths: NDArray[np.int64] = np.ndarray(N_RECORDS, dtype=np.int64, buffer=memory.buf, offset=at)
-        at += 8 * N_RECORDS
-        shape = (N_RECORDS, RECORD_BYTES)
-        self._data: NDArray[np.uint8] = np.ndarray(shape, dtype=np.uint8, buffer=memory.buf, offset=at)
+        super().__init__(memory, is_owner=is_owner)
+        self._ints: NDArray[np.int64] = self._take(_N_INTS, np.int64)
+        self._times: NDArray[np.float64] = self._take(N_RECORDS, np.float64)
+        self._lengths: NDArray[np.int64] = self._take(N_RECORDS, np.int64)
+        self._data: NDArray[np.uint8] = self._take((N_RECORDS, RECORD_BYTES), np.uint8)
 
-    @classmethod
-    def create(cls) -> MidiRing:
-        """New and empty; the creator's close() deletes it."""
-        return cls(SharedMemory(create=True, size=_N_BYTES), is_owner=True)
-
-    @classmethod
-    def attach(cls, name: str) -> MidiRing:
-        """The ring another process created."""
-        return cls(SharedMemory(name=name), is_owner=False)
-
-    def close(self) -> None:
-        """Let go of the memory. Idempotent."""
-        memory, self._memory = self._memory, None
-        if memory is None:
-            return
+    def _let_go(self) -> None:
+        """Nothing may be pushed or taken afterwards."""
         empty = np.zeros(0)
         self._ints = self._lengths = empty.astype(np.int64)
         self._times, self._data = empty, empty.astype(np.uint8).reshape(0, RECORD_BYTES)
-        if self._is_owner:
-            memory.unlink()
-        memory.close()
 
     def push(self, data: bytes, t_s: float) -> None:
         """Writer. Bytes that came at `t_s`, on time.monotonic()'s clock."""

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from app.shared_block import SharedBlock
 
 N_LATENCIES: Final = 1024  # notes whose latency is kept
 UNLIMITED_VOICES: Final = 1 << 16
@@ -58,48 +60,32 @@ TEMPO_BPM: Final = 9  # performer; of the MIDI clock, 0 = none
 _N_FLOATS: Final = 16
 
 
-_N_BYTES: Final = 8 * (_N_INTS + _N_FLOATS + N_LATENCIES)
-
-
-class Meter:
+class Meter(SharedBlock):
     """Views into one block of shared memory.
 
     ints, floats   indexed by the names above
     latencies_s    [N_LATENCIES] of the last notes, from their event's stamp to the loudspeaker
     """
 
+    N_BYTES = 8 * (_N_INTS + _N_FLOATS + N_LATENCIES)
+
     def __init__(self, memory: SharedMemory, *, is_owner: bool) -> None:
-        self._memory: SharedMemory | None = memory
-        self._is_owner = is_owner
-        self.name = memory.name
-        self.ints: NDArray[np.int64] = np.ndarray(_N_INTS, dtype=np.int64, buffer=memory.buf)
-        at = 8 * _N_INTS
-        self.floats: NDArray[np.float64] = np.ndarray(_N_FLOATS, dtype=np.float64, buffer=memory.buf, offset=at)
-        at += 8 * _N_FLOATS
-        self.latencies_s: NDArray[np.float64] = np.ndarray(N_LATENCIES, dtype=np.float64, buffer=memory.buf, offset=at)
+        super().__init__(memory, is_owner=is_owner)
+        self.ints: NDArray[np.int64] = self._take(_N_INTS, np.int64)
+        self.floats: NDArray[np.float64] = self._take(_N_FLOATS, np.float64)
+        self.latencies_s: NDArray[np.float64] = self._take(N_LATENCIES, np.float64)
 
     @classmethod
-    def create(cls) -> Meter:
+    def create(cls) -> Self:
         """New; the creator's close() deletes it."""
-        created = cls(SharedMemory(create=True, size=_N_BYTES), is_owner=True)
+        created = super().create()
         created.floats[GAIN] = created.floats[LIMITER_GAIN] = 1.0
         created.ints[MAX_VOICES] = UNLIMITED_VOICES
         return created
 
-    @classmethod
-    def attach(cls, name: str) -> Meter:
-        """The meter another process created."""
-        return cls(SharedMemory(name=name), is_owner=False)
-
-    def close(self) -> None:
-        """Let go of the memory; the last figures stay readable. Idempotent."""
-        memory, self._memory = self._memory, None
-        if memory is None:
-            return
+    def _let_go(self) -> None:
+        """The last figures stay readable."""
         self.ints, self.floats, self.latencies_s = self.ints.copy(), self.floats.copy(), self.latencies_s.copy()
-        if self._is_owner:
-            memory.unlink()
-        memory.close()
 
     def note_latency(self, latency_s: float) -> None:
         """Performer. A note has been heard so long after its event."""

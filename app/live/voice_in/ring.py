@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.live.performance.gestures import VOICE_IN, Gesture, KeyBent, KeyLifted, KeyPressed, LaneMoved
 from app.live.voice_in.gestures import KEY
+from app.shared_block import SharedBlock
 from synth.spec.lanes import LANE_IDS, TECHNIQUES
 
 N_RECORDS: Final = 8_192
@@ -23,7 +24,6 @@ _N_INTS: Final = 16
 _LEVEL, _NOTE, _LOAD, _INPUT, _TECHNIQUES = range(5)
 _N_FLOATS: Final = 16
 _COLUMNS: Final = 4  # time, what, two values
-_N_BYTES: Final = 8 * (_N_INTS + _N_FLOATS + N_RECORDS * _COLUMNS)
 _PRESS, _LIFT, _BEND, _LANE = range(4)
 STATES: Final = ("off", "listening", "waiting")
 
@@ -55,42 +55,28 @@ class VoiceInState:
     dropped: int
 
 
-class GestureRing:
+class GestureRing(SharedBlock):
     """See the module."""
 
+    N_BYTES = 8 * (_N_INTS + _N_FLOATS + N_RECORDS * _COLUMNS)
+
     def __init__(self, memory: SharedMemory, *, is_owner: bool) -> None:
-        self._memory: SharedMemory | None = memory
-        self._is_owner = is_owner
-        self.name = memory.name
-        self._ints: NDArray[np.int64] = np.ndarray(_N_INTS, dtype=np.int64, buffer=memory.buf)
-        at = 8 * _N_INTS
-        self._floats: NDArray[np.float64] = np.ndarray(_N_FLOATS, dtype=np.float64, buffer=memory.buf, offset=at)
-        at += 8 * _N_FLOATS
-        shape = (N_RECORDS, _COLUMNS)
-        self._records: NDArray[np.float64] = np.ndarray(shape, dtype=np.float64, buffer=memory.buf, offset=at)
+        super().__init__(memory, is_owner=is_owner)
+        self._ints: NDArray[np.int64] = self._take(_N_INTS, np.int64)
+        self._floats: NDArray[np.float64] = self._take(_N_FLOATS, np.float64)
+        self._records: NDArray[np.float64] = self._take((N_RECORDS, _COLUMNS), np.float64)
 
     @classmethod
-    def create(cls) -> GestureRing:
+    def create(cls) -> Self:
         """New and empty; the creator's close() deletes it."""
-        ring = cls(SharedMemory(create=True, size=_N_BYTES), is_owner=True)
+        ring = super().create()
         ring.quiet()
         return ring
 
-    @classmethod
-    def attach(cls, name: str) -> GestureRing:
-        """The ring another process created."""
-        return cls(SharedMemory(name=name), is_owner=False)
-
-    def close(self) -> None:
-        """Let go of the memory; the last state stays readable. Idempotent."""
-        memory, self._memory = self._memory, None
-        if memory is None:
-            return
+    def _let_go(self) -> None:
+        """The last state stays readable."""
         self._ints, self._floats = self._ints.copy(), self._floats.copy()
         self._records = np.zeros((N_RECORDS, _COLUMNS))
-        if self._is_owner:
-            memory.unlink()
-        memory.close()
 
     # ---- gestures
 
