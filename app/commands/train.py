@@ -10,6 +10,7 @@ import click
 from app.commands.command import command as stridor_command
 from app.commands.terminal import show
 from app.commands.training import FILE, FOLDER, Training, show_report, training
+from synth.errors import UserError
 
 _WORKERS = click.IntRange(min=1)
 
@@ -22,15 +23,25 @@ def command() -> None:
 @stridor_command("codec", example="stridor train codec --corpus runs/corpus --run runs/codec --minutes 30")
 @click.option("--adversarial/--no-adversarial", default=None, help="A second stage with discriminators.")
 @click.option("--workers", type=_WORKERS, default=2, show_default=True, help="Processes that prepare the corpus.")
+@click.option("--polish", type=FILE, metavar="FILE", help="Go on with this codec's decoder alone: latents stay.")
 @training(30.0)
-def codec(wanted: Training, *, adversarial: bool | None, workers: int, as_json: bool) -> None:
+def codec(wanted: Training, *, adversarial: bool | None, workers: int, polish: Path | None, as_json: bool) -> None:
     """Train the codec: voice to latents at 100 Hz and back. Leaves codec.safetensors in the run folder."""
-    from synth.train.codec import codec_loop, train_codec
+    from synth.train.codec import codec_loop, polish_codec, train_codec
 
-    _, report = train_codec(
-        wanted.corpus, wanted.run, codec_loop(wanted.minutes, seed=wanted.seed, device=wanted.device),
-        batch_size=wanted.batch, adversarial=adversarial, use_bf16=wanted.bf16, n_workers=workers,
-    )  # fmt: skip
+    loop = codec_loop(wanted.minutes, seed=wanted.seed, device=wanted.device)
+    if polish is not None:
+        if adversarial:
+            raise UserError("A codec is polished without discriminators.", remedy="Leave out --adversarial.")
+        _, report = polish_codec(
+            wanted.corpus, wanted.run, loop, start=polish, batch_size=wanted.batch, use_bf16=wanted.bf16,
+            n_workers=workers,
+        )  # fmt: skip
+    else:
+        _, report = train_codec(
+            wanted.corpus, wanted.run, loop, batch_size=wanted.batch, adversarial=adversarial,
+            use_bf16=wanted.bf16, n_workers=workers,
+        )  # fmt: skip
     show_report(wanted.run / "codec.safetensors", report, as_json=as_json)
 
 

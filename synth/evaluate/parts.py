@@ -15,6 +15,7 @@ from synth.evaluate.contradictions import run_contradictions
 from synth.evaluate.cost import evaluate_cost
 from synth.evaluate.crosstalk import evaluate_crosstalk
 from synth.evaluate.fidelity import evaluate_deviation, evaluate_fidelity
+from synth.evaluate.frame_lines import evaluate_frame_lines
 from synth.evaluate.kernel import evaluate_kernel
 from synth.evaluate.lanes import LanesPlan, evaluate_ears, evaluate_lanes
 from synth.evaluate.onsets import evaluate_onsets
@@ -254,6 +255,15 @@ def _contradictions(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
 )
 def _silence(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     return evaluate_silence(bench.singer, seeds=range(bench.sizes.silence_seeds), on_progress=progress)
+
+
+@_part(
+    "Lines at the frame rate",
+    "Still notes: is there a hum at 100 Hz, or a sideband 100 Hz beside a harmonic?",
+    minutes=0.3,
+)
+def _frame_lines(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
+    return evaluate_frame_lines(bench.singer, seeds=range(bench.sizes.frame_lines_seeds), on_progress=progress)
 
 
 @_part(

@@ -32,6 +32,7 @@ class Sizes:
     step_recordings: int = 14
     step_segments: int = 10
     silence_seeds: int = 1
+    frame_lines_seeds: int = 2
     proof_recordings: int = 14
     codec_recordings: int | None = 24
     sustained_notes: int = 6
@@ -48,7 +49,7 @@ QUICK = Sizes(
     cost_s=6.0, render_s=(6.0,), peer_steps=1, segments=12, pairs=5, ear_segments=5, recordings=16, pitch_seeds=1,
     drifts=(0.0,), simulated=1, notes=5, clips=3, gestures=1, step_recordings=3, step_segments=1, proof_recordings=4,
     codec_recordings=4, sustained_notes=1, sustained_lanes=("breathiness",), sustained_drifts=(0.5,),
-    contradiction_seeds=2, sheet_lanes=("roughness",), sheet_techniques=("growl",), minutes=1.0,
+    contradiction_seeds=2, frame_lines_seeds=1, sheet_lanes=("roughness",), sheet_techniques=("growl",), minutes=1.0,
 )  # fmt: skip
 
 

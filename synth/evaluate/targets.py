@@ -14,6 +14,7 @@ from synth.evaluate.codec_fidelity import CodecFidelity
 from synth.evaluate.cost import CostReport
 from synth.evaluate.crosstalk import CrosstalkReport
 from synth.evaluate.fidelity import Deviation, FidelityReport
+from synth.evaluate.frame_lines import FrameLinesReport
 from synth.evaluate.kernel import KernelReport
 from synth.evaluate.lanes import LaneFigures, LanesReport
 from synth.evaluate.onsets import OnsetsReport
@@ -252,6 +253,24 @@ def _proof(ablations: Sequence[Ablation]) -> Sequence[Verdict]:
     return [Verdict("frozen, shuffled or exchanged latents lose", "on every measure", "", words, outcome)]
 
 
+def _frame_lines(found: FrameLinesReport) -> Sequence[Verdict]:
+    """A sideband of a tenth (-26 dB a side) is where a buzz begins to be heard; half of that is let pass."""
+    worst = {
+        "hum at 100 Hz": (found.worst_hum_db, "re the voice"),
+        "sidebands at 100 Hz": (found.worst_sideband_db, ""),
+    }
+    return [
+        Verdict(
+            f"frame rate heard, {what}",
+            "-32 dB",
+            "-40",
+            f"worst of {len(found.voices)} voices: {number(db)} dB {beside}".rstrip(),
+            under(db, -32.0, -40.0),
+        )
+        for what, (db, beside) in worst.items()
+    ]
+
+
 def _sustained(found: SustainedReport) -> Sequence[Verdict]:
     """Held notes must not loop, must still obey, and must not stand too still."""
     loops = found.looping
@@ -281,6 +300,7 @@ _JUDGES: Mapping[str, Callable[[Any], Sequence[Verdict]]] = MappingProxyType(
         "codec": _codec, "pitch": _pitch, "onsets": _onsets, "lanes": _lanes, "crosstalk": _crosstalk,
         "recognition": _recognition, "deviation": _deviation, "fidelity": _fidelity, "kernel": _kernel,
         "steps": _steps, "speed": _speed, "cost": _cost, "proof": _proof, "sustained": _sustained,
+        "frame_lines": _frame_lines,
     }
 )  # fmt: skip
 # What is missing from the table where a part has not run.

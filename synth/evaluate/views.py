@@ -13,6 +13,7 @@ from synth.evaluate.cost import CostReport
 from synth.evaluate.crosstalk import CrosstalkReport
 from synth.evaluate.fidelity import Deviation, FidelityReport
 from synth.evaluate.figures import effects_figure, lanes_figure, ratios_figure, steps_figure
+from synth.evaluate.frame_lines import FrameLinesReport
 from synth.evaluate.halves import HalfDistances
 from synth.evaluate.kernel import KernelReport
 from synth.evaluate.lanes import LanesReport
@@ -204,6 +205,11 @@ def _silence(report: SilenceReport) -> list[Block]:
     return [Text(words)]
 
 
+def _frame_lines(report: FrameLinesReport) -> list[Block]:
+    rows = [[found.voice, between(found.hum_db), between(found.sideband_db)] for found in report.voices]
+    return [Table(["voice", "hum at 100 Hz, dB re the voice", "sidebands re their harmonic, dB"], rows)]
+
+
 def _deviation(rows: Sequence[Deviation]) -> list[Block]:
     cells = [
         [row.group, str(row.n_recordings), between(row.average_db), between(row.frame_db), between(row.mr_stft)]
@@ -363,7 +369,8 @@ _VIEWS: Mapping[str, Callable[[Any], list[Block]]] = MappingProxyType(
     {
         "cost": _cost, "speed": _speed, "lanes": _lanes, "ears": _lanes, "pitch": _pitch, "onsets": _onsets,
         "crosstalk": _crosstalk,
-        "silence": _silence, "deviation": _deviation, "fidelity": _fidelity, "kernel": _kernel,
+        "silence": _silence, "frame_lines": _frame_lines, "deviation": _deviation,
+        "fidelity": _fidelity, "kernel": _kernel,
         "recognition": _recognition, "steps": _steps, "proof": _proof, "codec": _codec, "sheets": _sheets,
     }
 )  # fmt: skip

@@ -2,7 +2,9 @@
 
 Read from the top: a batch is audio with its measured features, cut out of a store on the device; the encoder
 compresses it; the decoder filters an excitation built from the measured F0 and irregularity; spectra, band levels,
-their modulation and harmonicity are compared. That is the first stage; in the second, discriminators join in.
+their modulation and harmonicity are compared. That is the first stage; in the second, discriminators join in. A codec
+that exists can be polished: its decoder alone goes on learning, so that every latent, and whatever was trained on
+latents, stays what it was.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synth.codec.model import Codec, CodecConfig, scaled_log_f0
-from synth.codec.weights import load_weights, read_config, save_weights
+from synth.codec.model import SUBFRAMES, Codec, CodecConfig, Decoder, scaled_log_f0
+from synth.codec.weights import save_weights
 from synth.corpus.clip_file import write_atomically
 from synth.corpus.dataset import AUGMENT_RANGE_DB, ClipStore
 from synth.corpus.manifest import Corpus
+from synth.engine import load_codec
 from synth.train.adversarial import Discriminators, play
 from synth.train.checkpoint import load_average
 from synth.train.codec_inputs import encoder_features, encoder_inputs, excitation_frames, explicit_inputs
@@ -32,8 +35,8 @@ from synth.train.codec_inputs import explicit_latents as explicit_latents
 from synth.train.codec_start import start_from_spectra
 from synth.train.descent import move_batch, resolve_device
 from synth.train.device_store import DeviceStore
-from synth.train.loop import BEST_FILE, VALIDATION, LoopConfig, LoopReport, describe, train
-from synth.train.losses import BandLosses, MultiResolutionSpectralLoss, hnr_loss, ripple_loss
+from synth.train.loop import BEST_FILE, CHECKPOINT_FILE, VALIDATION, LoopConfig, LoopReport, describe, train
+from synth.train.losses import BandLosses, MultiResolutionSpectralLoss, alternation_loss, hnr_loss, ripple_loss
 
 __all__ = ["CodecTask", "encoder_features", "excitation_frames", "explicit_latents", "make_batch", "train_codec"]
 log = logging.getLogger(__name__)
@@ -45,11 +48,12 @@ BATCH_SIZE = {"cpu": 12, "cuda": 64}
 ADVERSARIAL_SHARE = 0.45  # of the time box
 _LEARNING_RATE = 1.5e-3
 _ADVERSARIAL_RATE = 0.3  # of the first stage's learning rate
+_POLISHING_RATE = 0.3  # likewise
 _ADVERSARIAL_EXCERPTS = 32  # of a batch: discriminators are dear
 # Spectra count every bin alike, and most bins lie high: without weight on bands, low harmonics stay 3 to 6 dB weak.
 _WEIGHTS = {
     "spectral": 1.0, "mel": 0.6, "mel_100ms": 1.6, "modulation": 0.6, "hnr": 0.1, "prior": 0.005, "ripple": 0.05,
-    "fooling": 0.05, "matching": 1.0, "judge": 1.0,
+    "alternation": 20.0, "fooling": 0.05, "matching": 1.0, "judge": 1.0,
 }  # fmt: skip
 _EXPLICIT_NOISE = 0.05
 _F0_SHIFT_SEMITONES = 9.0
@@ -120,8 +124,9 @@ class CodecTask(nn.Module):
         self.held_out = held_out or HeldOutBatches([])
 
     def parameters_for_optimizer(self) -> list[dict[str, Any]]:
-        """The discriminators forget faster and are clipped on their own."""
-        groups: list[dict[str, Any]] = [{"params": list(self.codec.parameters()), "apart": False}]
+        """The discriminators forget faster and are clipped on their own. What needs no gradient is left out."""
+        learning = [parameter for parameter in self.codec.parameters() if parameter.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": learning, "apart": False}]
         if self.discriminators is not None:
             own = list(self.discriminators.parameters())
             groups.append({"params": own, "betas": (0.5, 0.9), "weight_decay": 0.0, "apart": True})
@@ -140,6 +145,7 @@ class CodecTask(nn.Module):
         figures = self._distances(made, audio)
         figures["hnr"] = hnr_loss(gains, batch["hnr_db"], batch["singing"])
         figures["ripple"] = ripple_loss(gains, batch["f0_hz"])
+        figures["alternation"] = alternation_loss(gains)
         figures["prior"] = 0.5 * mean.square().mean()
         if self.discriminators is not None:
             figures |= self._game(made[:_ADVERSARIAL_EXCERPTS], audio[:_ADVERSARIAL_EXCERPTS])
@@ -231,6 +237,53 @@ def train_codec(
     return load_chosen(run_dir), report
 
 
+def polish_codec(
+    corpus_dir: Path,
+    run_dir: Path,
+    loop: LoopConfig,
+    *,
+    start: Path,
+    batch_size: int | None = None,
+    use_bf16: bool = True,
+    n_workers: int = 0,
+) -> tuple[Codec, LoopReport]:
+    """Train (or go on training) the decoder of the codec in `start`; leaves codec.safetensors in `run_dir`.
+
+    The encoder is left alone: denoisers and latents made with `start` go with what comes out. The learning rate is
+    _POLISHING_RATE of `loop`'s. Raises UserError when `start` is not a codec.
+    """
+    device = resolve_device(loop.device)
+    corpus = Corpus.open(corpus_dir)
+    store = DeviceStore(ClipStore(corpus, "train"), device, n_realisations=1, n_workers=n_workers)
+    size = batch_size or BATCH_SIZE[device.type]
+    torch.manual_seed(loop.seed)
+    codec = load_codec(start)
+    codec.train()
+    codec.decoder.requires_grad_(True)
+    if not (run_dir / "polished" / CHECKPOINT_FILE).exists():
+        make_subframes_alike(codec.decoder)
+    task = CodecTask(codec, use_bf16=use_bf16, held_out=_held_out(corpus, device))
+    polishing = replace(loop, learning_rate=_POLISHING_RATE * loop.learning_rate)
+    _, report = _stage(
+        task, lambda rng: make_batch(store, int(rng.integers(2**48)), size), polishing, run_dir, "polished"
+    )
+    write_atomically(run_dir / "codec.safetensors", (run_dir / "codec_polished.safetensors").read_bytes())
+    return load_chosen(run_dir), report
+
+
+@torch.no_grad()
+def make_subframes_alike(decoder: Decoder) -> None:
+    """Let both sub-frames of a frame have the mean of their filters: nothing alternates until it is learnt anew."""
+    for layer in (decoder.leave, decoder.skip):
+        if layer is not None:
+            for values in layer.parameters():
+                filters = values[: decoder.n_outputs].unflatten(0, (SUBFRAMES, -1))
+                filters.copy_(filters.mean(0, keepdim=True).expand_as(filters))
+                gates = values[decoder.n_outputs :]
+                if len(gates):
+                    gates.copy_(gates.mean(0, keepdim=True).expand_as(gates))
+
+
 def _shortened(loop: LoopConfig, share: float) -> LoopConfig:
     return replace(loop, minutes=share * loop.minutes, max_steps=max(1, round(share * loop.max_steps)))
 
@@ -266,10 +319,7 @@ def _stage(
 
 def load_chosen(run_dir: Path) -> Codec:
     """The codec that `train_codec` left in `run_dir`, on the CPU."""
-    path = run_dir / "codec.safetensors"
-    codec = Codec(CodecConfig.from_stored(read_config(path, "codec")["codec"]))
-    load_weights(path, codec)
-    return codec.eval().requires_grad_(False)
+    return load_codec(run_dir / "codec.safetensors")
 
 
 def _choose(run_dir: Path) -> str:
@@ -307,6 +357,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=_LEARNING_RATE)
     parser.add_argument("--max-steps", type=int, default=10**9)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--polish", type=Path, metavar="FILE", help="go on with this codec's decoder alone")
     parser.add_argument("--adversarial", action=argparse.BooleanOptionalAction, default=None)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -314,10 +365,16 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = True
     loop = codec_loop(arguments.minutes, seed=arguments.seed, device=arguments.device)
     loop = replace(loop, learning_rate=arguments.learning_rate, max_steps=arguments.max_steps)
-    _, report = train_codec(
-        arguments.corpus, arguments.run, loop, batch_size=arguments.batch, adversarial=arguments.adversarial,
-        n_workers=arguments.workers,
-    )  # fmt: skip
+    if arguments.polish is not None:
+        _, report = polish_codec(
+            arguments.corpus, arguments.run, loop, start=arguments.polish, batch_size=arguments.batch,
+            n_workers=arguments.workers,
+        )  # fmt: skip
+    else:
+        _, report = train_codec(
+            arguments.corpus, arguments.run, loop, batch_size=arguments.batch, adversarial=arguments.adversarial,
+            n_workers=arguments.workers,
+        )  # fmt: skip
     log.info("finished: %s", report)
 
 
