@@ -14,7 +14,8 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from app.render.worker import Disconnected, Worker, WorkerSettings
+from app.render.pipe import Disconnected
+from app.render.worker import Worker, WorkerSettings
 from app.report import set_up_logging
 
 _log = logging.getLogger(__name__)
