@@ -52,7 +52,7 @@ def main() -> int:
     wizard.setStyleSheet(theme.style_sheet())
     wizard.made.connect(lambda preset_id: _say(f"made {preset_id}"))
     wizard.play_asked.connect(lambda samples: _say(f"played {len(samples) > 0}"))
-    wizard.stack.currentChanged.connect(lambda index: _say(f"page {wizard.pages[index].step}"))
+    wizard.frame.stack.currentChanged.connect(lambda index: _say(f"page {wizard.pages[index].step}"))
     wizard.open_with([takes])
     _say("ready")
     status = application.exec()

@@ -335,7 +335,7 @@ def test_everything_can_be_reached_by_keyboard(wizard: AdaptingWizard, desk: Fak
     to_terms(wizard, desk, tmp_path)
     wizard.terms.more.click()
     for page in wizard.pages:
-        wizard.stack.setCurrentWidget(page)
+        wizard.frame.stack.setCurrentWidget(page)
         chain: list[QWidget] = []
         widget = wizard.nextInFocusChain()
         while widget is not None and widget is not wizard:

@@ -7,15 +7,7 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import (
-    QDialog,
-    QHBoxLayout,
-    QMessageBox,
-    QPushButton,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QDialog, QMessageBox, QVBoxLayout, QWidget
 
 from app.services.adapting import (
     AdaptingLike,
@@ -38,13 +30,12 @@ from app.services.adapting import (
 from synth.errors import UserError
 from ui.adapting.done_page import DonePage
 from ui.adapting.found_page import FoundPage
+from ui.adapting.frame import PageFrame
 from ui.adapting.packing import PackDialog
-from ui.adapting.page import MARGIN_PX, Page
+from ui.adapting.page import Page
 from ui.adapting.recordings_page import RecordingsPage
 from ui.adapting.terms_page import TermsPage
 from ui.adapting.training_page import TrainingPage
-from ui.panels.notice import NoticeBar
-from ui.styled import label
 from ui.theme import Theme
 
 POLL_INTERVAL_MS = 50
@@ -64,7 +55,7 @@ class AdaptingWizard(QDialog):
 
     def __init__(self, desk: AdaptingLike, theme: Theme, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.desk, self._theme = desk, theme
+        self.desk = desk
         self.setWindowTitle("Adapt to a Voice")
         self.setWindowFlag(Qt.WindowType.WindowMaximizeButtonHint, True)
         self.resize(820, 720)
@@ -75,24 +66,23 @@ class AdaptingWizard(QDialog):
         self.training = TrainingPage(theme, desk.sound)
         self.done_page = DonePage(theme, desk.sound)
         self.pages: tuple[Page, ...] = (self.recordings, self.found, self.terms, self.training, self.done_page)
-        self.notice = NoticeBar(theme)
-        self.stack = QStackedWidget()
-        self.steps = [label(page.step, "faint") for page in self.pages]
-        self.back = QPushButton("&Back")
-        self.next = QPushButton("&Next")
-        self._why = label("", "faint")
+        self.frame = PageFrame(self.pages, theme)
+        self.notice, self.back, self.next = self.frame.notice, self.frame.back, self.frame.next
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.frame)
+        self.setAcceptDrops(True)
         self._looked_at: list[Path] = []
         self._timer = QTimer(self)
         self._timer.setInterval(POLL_INTERVAL_MS)
         self._timer.timeout.connect(self.poll)
-        self._arrange()
         self._connect()
         self._show_page(0)
 
     @property
     def page(self) -> Page:
         """The one that is shown."""
-        return self.pages[self.stack.currentIndex()]
+        return self.frame.page
 
     def open_with(self, paths: Sequence[Path] = ()) -> None:
         """Show it; files and folders that were dropped are added where none trains."""
@@ -147,8 +137,8 @@ class AdaptingWizard(QDialog):
 
     def go_back(self) -> None:
         """The button beside it."""
-        if self.stack.currentIndex() > 0 and not self.desk.is_training:
-            self._show_page(self.stack.currentIndex() - 1)
+        if self.frame.index > 0 and not self.desk.is_training:
+            self._show_page(self.frame.index - 1)
 
     def leave(self) -> bool:
         """Whether the window may close: a training is asked about, and ends with a checkpoint."""
@@ -291,50 +281,11 @@ class AdaptingWizard(QDialog):
         self._show_page(0)
 
     def _show_page(self, index: int) -> None:
-        self.stack.setCurrentIndex(index)
-        self.notice.hide()
-        colours = self._theme.colours
-        for place, words in enumerate(self.steps):
-            shade = colours.text if place == index else colours.text_faint
-            words.setStyleSheet(f"color: {shade}; font-weight: {600 if place == index else 400}; font-size: 11px")
-        self.page.entered()
+        self.frame.show_page(index)
         self._show_buttons()
 
     def _show_buttons(self) -> None:
-        page = self.page
-        trouble = page.trouble
-        self.next.setText(page.next_title)
-        self.next.setEnabled(not trouble)
-        self.next.setDefault(not trouble)
-        self.back.setEnabled(self.stack.currentIndex() > 0 and not self.desk.is_training and page is not self.done_page)
-        self._why.setText(trouble)
-
-    def _arrange(self) -> None:
-        head = QHBoxLayout()
-        head.setContentsMargins(MARGIN_PX, 14, MARGIN_PX, 0)
-        head.setSpacing(8)
-        for place, words in enumerate(self.steps):
-            if place:
-                head.addWidget(label("›", "faint"))
-            head.addWidget(words)
-        head.addStretch(1)
-        foot = QHBoxLayout()
-        foot.setContentsMargins(MARGIN_PX, 6, MARGIN_PX, 16)
-        foot.setSpacing(8)
-        foot.addWidget(self._why, 1)
-        foot.addWidget(self.back)
-        foot.addWidget(self.next)
-        self.back.setAutoDefault(False)
-        for page in self.pages:
-            self.stack.addWidget(page)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addLayout(head)
-        column.addWidget(self.notice)
-        column.addWidget(self.stack, 1)
-        column.addLayout(foot)
-        self.setAcceptDrops(True)
+        self.frame.show_buttons(can_go_back=not self.desk.is_training and self.page is not self.done_page)
 
     def _connect(self) -> None:
         self.next.clicked.connect(self.go_on)
