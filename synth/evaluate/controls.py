@@ -1,4 +1,8 @@
-"""Do lanes obey: asked against measured on constant segments, each with its own pitch and seed."""
+"""Do lanes obey: asked against measured on constant segments, each with its own pitch and seed.
+
+The quick look, one lane at a time with the others at rest, or all at random. What the voice is judged by is
+synth.evaluate.lanes: hypercubes over the other lanes, Praat as a second judge, and the ceiling that seeds leave.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from synth.evaluate.singing import Gesture, Singer, neutral_controls
 from synth.evaluate.statistics import Interval, line_through, mean_interval, spearman_interval
 from synth.features.analysis import analyse
 from synth.spec.audio import CELL_FRAMES, FRAME_RATE_HZ
+from synth.spec.controls import Float32Array
 from synth.spec.lanes import lane
 
 Float64Array = NDArray[np.float64]
@@ -114,9 +119,14 @@ def _draw(plan: ControlsPlan, varied: str | None, rng: np.random.Generator) -> d
 
 
 def _measure(singer: Singer, lanes: Mapping[str, float], technique: str, seed: int) -> dict[str, float]:
-    """Sing one constant segment -> mean of each measured lane over its middle second; NaN where never measurable."""
+    """Sing one constant segment -> its middle_means."""
     controls = neutral_controls(SEGMENT_FRAMES, lanes, technique=technique)
-    measured = analyse(singer.sing(Gesture(controls), seed)).lanes
+    return middle_means(singer.sing(Gesture(controls), seed))
+
+
+def middle_means(audio: Float32Array) -> dict[str, float]:
+    """Mean of every measured lane over the middle second of a segment; NaN where it cannot be measured at all."""
+    measured = analyse(audio).lanes
     means = {}
     for lane_id in MEASURED_LANES:
         middle = measured[lane_id][MIDDLE]

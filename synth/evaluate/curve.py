@@ -17,10 +17,10 @@ import numpy as np
 
 from synth.atomic import write_atomically
 from synth.errors import UserError
-from synth.evaluate.controls import MEASURED_LANES, SEGMENT_FRAMES
+from synth.evaluate.controls import MEASURED_LANES, SEGMENT_FRAMES, middle_means
 from synth.evaluate.embeddings import LogMelStatistics
 from synth.evaluate.kernel import evaluate_kernel
-from synth.evaluate.lanes import LanesPlan, Segment, draw, middle_means
+from synth.evaluate.lanes import LanesPlan, Segment, draw
 from synth.evaluate.recordings import Recording
 from synth.evaluate.report_form import aligned, plain
 from synth.evaluate.resung import sing_again

@@ -20,7 +20,14 @@ from synth.corpus.gestures import PLANNED_LANES
 from synth.corpus.gestures import Gesture as SimulatorGesture
 from synth.corpus.simulator import perform, random_speaker
 from synth.errors import UserError
-from synth.evaluate.controls import HIGHEST_NOTE, LOWEST_NOTE, MEASURED_LANES, MIDDLE, SEGMENT_FRAMES
+from synth.evaluate.controls import (
+    HIGHEST_NOTE,
+    LOWEST_NOTE,
+    MEASURED_LANES,
+    MIDDLE,
+    SEGMENT_FRAMES,
+    middle_means,
+)
 from synth.evaluate.praat import measure_voice
 from synth.evaluate.singing import UNASKED, Gesture, Singer, neutral_controls
 from synth.evaluate.statistics import (
@@ -32,7 +39,6 @@ from synth.evaluate.statistics import (
     spearman_interval,
 )
 from synth.evaluate.timebox import Progress, TimeBox
-from synth.features.analysis import analyse
 from synth.spec.audio import HOP_SAMPLES
 from synth.spec.controls import Float32Array
 from synth.spec.lanes import TECHNIQUES, lane
@@ -240,17 +246,6 @@ def _hear(sing: _Sing, segment: Segment) -> _Heard:
     if segment.other_seed is not None:
         second = middle_means(sing(segment, segment.other_seed)[0])
     return _Heard(segment, truth, middle_means(audio), second, praat)
-
-
-def middle_means(audio: Float32Array) -> dict[str, float]:
-    """Mean of every measured lane over the middle second; NaN where it cannot be measured at all."""
-    measured = analyse(audio).lanes
-    means = {}
-    for name in MEASURED_LANES:
-        known = measured[name][MIDDLE]
-        known = known[np.isfinite(known)]
-        means[name] = float(np.mean(known, dtype=np.float64)) if len(known) else float("nan")
-    return means
 
 
 def _figures(name: str, heard: Sequence[_Heard]) -> LaneFigures:

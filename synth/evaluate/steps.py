@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from synth.diffusion.sampler import SamplingPlan
 from synth.engine import PLANS
-from synth.evaluate.controls import MEASURED_LANES, SEGMENT_FRAMES
+from synth.evaluate.controls import MEASURED_LANES, SEGMENT_FRAMES, middle_means
 from synth.evaluate.distances import Sound, log_mel_distance, mr_stft_distance
-from synth.evaluate.lanes import WHOLE, LanesPlan, Segment, draw, middle_means
+from synth.evaluate.lanes import WHOLE, LanesPlan, Segment, draw
 from synth.evaluate.recordings import Recording, extracted
 from synth.evaluate.resung import with_technique
 from synth.evaluate.singing import Gesture, Singer, neutral_controls

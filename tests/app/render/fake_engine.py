@@ -1,4 +1,8 @@
-"""A small deterministic engine: its latents depend on window, seed and cell, its audio on latents, pitch and drift."""
+"""A small deterministic engine: its latents depend on window, seed and cell, its audio on latents, pitch and drift.
+
+For who moves cells about, and must notice one that is wrong; it remembers what it was asked. Evaluations need a sound
+that is known exactly instead: tests/synth/evaluate/known_engines.py.
+"""
 
 from __future__ import annotations
 

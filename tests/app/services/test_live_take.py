@@ -21,7 +21,9 @@ from synth.errors import UserError
 from tests.app.services.test_recording import FakeStream
 
 
-class FakeEngine:
+class FakeLiveEngine:
+    """Remembers what the performer would be told."""
+
     def __init__(self) -> None:
         self.told: list[Any] = []
 
@@ -33,7 +35,7 @@ class FakeSession:
     """What a take needs of a StageSession."""
 
     def __init__(self) -> None:
-        self.sound, self.engine = FakeStream(), FakeEngine()
+        self.sound, self.engine = FakeStream(), FakeLiveEngine()
         self.listeners: list[Callable[[Played], None]] = []
 
     def listen(self, listener: Callable[[Played], None]) -> None:
