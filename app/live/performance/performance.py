@@ -135,14 +135,28 @@ class Performance:
 
         profile   how the controller is played from now on (app.live.performance.manner); None: as before
         """
-        out: list[Command] = []
-        if profile is not None:
-            self._profile = profile
-            self._parameters.single = profile.single_controls
-            self._playing.use(profile, t_s, out)
+        out: list[Command] = [] if profile is None else self.use_profile(profile, t_s)
         self._playing.controls.set_preset(preset, t_s, out)
         self._playing.keys.tail_limit_s = preset.release_s + TAIL_MARGIN_S
         return out
+
+    def use_profile(self, profile: ControllerProfile, t_s: float) -> list[Command]:
+        """Be played as this says from now on; notes that sound go on, and the MPE zones stay."""
+        out: list[Command] = []
+        self._profile = profile
+        self._parameters.single = profile.single_controls
+        self._playing.use(profile, t_s, out)
+        return out
+
+    def leave(self, t_s: float) -> list[Command]:
+        """Another performance follows: controls of all voices, and what was set by name, as if never touched."""
+        out: list[Command] = []
+        self._playing.controls.rest(t_s, out, keeps_named=False)
+        return out
+
+    def use_programs(self, preset_ids: Sequence[str]) -> None:
+        """Program changes choose from these from now on."""
+        self._preset_ids = tuple(preset_ids)
 
     def panic(self, t_s: float) -> list[Command]:
         """All sound off, at once; controls and pedals as if never touched."""

@@ -14,10 +14,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing import connection as mp_connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Final
 
@@ -25,20 +26,17 @@ from app.live.stage import meter as fields
 from app.live.stage.messages import (
     Finish,
     FromStage,
-    LockVariation,
     PerformerReady,
+    PresetChosen,
     SamplerFailed,
-    SamplerReady,
     StageNotice,
     StageSettings,
-    Tell,
     ToPerformer,
     UseBank,
-    UseMap,
-    UsePreset,
     UseProfile,
 )
 from app.live.stage.meter import Meter
+from app.live.stage.standing import GREETED, Standing
 from app.live.voice_in.host import VoiceIn
 from app.midi.ring import MidiRing
 from app.state.controller_profile import ControllerProfile
@@ -75,7 +73,9 @@ class StageOptions:
 class _Child:
     process: SpawnProcess
     connection: Connection
+    pid: int | None
     started_s: float
+    epoch: int  # of the meter's SAMPLER_EPOCH, when it was started
 
 
 class LiveEngine:
@@ -89,18 +89,14 @@ class LiveEngine:
         self._sound_name, self._options = sound_name, options
         self._heard: queue.SimpleQueue[FromStage] = queue.SimpleQueue()
         self._said: queue.SimpleQueue[ToPerformer | None] = queue.SimpleQueue()
-        self._bank = UseBank(())
-        self._extra: list[UsePreset] = []
-        self._profile: UseProfile | None = None
-        self._maps: dict[str, UseMap] = {}
-        self._is_telling = False
-        self._locked = LockVariation(options.locked_variation)
+        self._standing = Standing(options.locked_variation)
         self._starts = {"performer": 0, "sampler": 0}
         self._performer: _Child | None = None
         self._sampler: _Child | None = None
+        self._memory_name = ""  # of what the performer shares with the sampler
         self._order = threading.Lock()
-        self._is_closing = threading.Event()
-        self.is_sampling = False  # watch thread
+        self._is_closed = False
+        self._is_over = threading.Event()
         self.is_performing = False  # watch thread
         self._watcher = threading.Thread(target=self._watch, name="stage-watcher", daemon=True)
         self._sender = threading.Thread(target=self._send_all, name="stage-sender", daemon=True)
@@ -114,9 +110,10 @@ class LiveEngine:
 
     def close(self) -> None:
         """End the processes, by force if they do not listen. Idempotent."""
-        if self._is_closing.is_set():
+        if self._is_closed:
             return
-        self._is_closing.set()
+        self._is_closed = True
+        self._is_over.set()
         self.voice_in.close()
         self._said.put(Finish())
         self._said.put(None)
@@ -135,38 +132,39 @@ class LiveEngine:
         return events
 
     @property
+    def has_ended(self) -> bool:
+        """Whether nothing is played any more: it was closed, or what plays could not be started again."""
+        return self._is_over.is_set()
+
+    @property
+    def is_sampling(self) -> bool:
+        """Whether a live sampler is ready: told by shared memory, before anything that it makes can sound."""
+        sampler = self._sampler
+        return sampler is not None and int(self.meter.ints[fields.SAMPLER_EPOCH]) != sampler.epoch
+
+    @property
     def pids(self) -> dict[str, int | None]:
         """Process ids of performer and sampler, None where there is none."""
         children = {"performer": self._performer, "sampler": self._sampler}
-        return {name: None if child is None else child.process.pid for name, child in children.items()}
+        return {name: None if child is None else child.pid for name, child in children.items()}
 
     # ---- what is told
 
     def play(self, message: ToPerformer) -> None:
         """Tell the performer: a gesture, or one of the messages to it."""
         with self._order:
-            match message:
-                case UseBank():
-                    self._bank = message
-                    self._extra.clear()
-                case UsePreset():
-                    self._extra[:] = [old for old in self._extra if old.preset.id != message.preset.id]
-                    self._extra.append(message)
-                case UseProfile():
-                    self._profile = message
-                case UseMap(profile):
-                    self._maps[profile.name] = message
-                case Tell():
-                    self._is_telling = message.is_wanted
-                case LockVariation():
-                    self._locked = message
-                case _:
-                    pass
+            self._standing.take(message)
             self._said.put(message)
 
     def use_bank(self, presets: tuple[Preset, ...], chosen: int = 0) -> None:
         """Program changes choose from these; the next note sings presets[chosen]."""
         self.play(UseBank(presets, chosen))
+
+    def use_programs(self, presets: tuple[Preset, ...]) -> None:
+        """Program changes choose from these from now on. What sounds, and what the next note sings, stays."""
+        with self._order:
+            for message in self._standing.use_programs(presets):
+                self._said.put(message)
 
     def use_profile(self, profile: ControllerProfile) -> None:
         """Controls move lanes as this profile says."""
@@ -185,18 +183,23 @@ class LiveEngine:
         try:
             self._look_after_both()
         finally:
-            self._end(self._performer, self._sampler)
+            self._is_over.set()
+            self.is_performing = False
+            children, self._performer, self._sampler = (self._performer, self._sampler), None, None
+            self._end(*children)
 
     def _look_after_both(self) -> None:
         settings = self._settings()
-        while not self._is_closing.is_set():
+        while not self._is_over.is_set():
             if self._performer is None:
                 # What the old performer shared is gone with it: the sampler must find the new one's.
-                self._end(self._sampler)
-                self._sampler = None
+                sampler, self._sampler = self._sampler, None
+                if sampler is not None:
+                    self._starts["sampler"] -= 1  # it has not failed
+                    self._end(sampler)
                 settings = self._settings()
                 self._performer = self._begin("performer", _perform, settings)
-            if self._sampler is None and not self._is_closing.is_set():
+            if self._sampler is None and not self._is_over.is_set():
                 self._sampler = self._begin("sampler", _sample, settings)
             if self._performer is None or self._sampler is None:
                 return  # again and again: it has been told
@@ -204,9 +207,10 @@ class LiveEngine:
 
     def _settings(self) -> StageSettings:
         options = self._options
+        self._memory_name = f"stridor-{secrets.token_hex(_NAME_BYTES)}"
         return StageSettings(
             meter=self.meter.name,
-            memory=f"stridor-{secrets.token_hex(_NAME_BYTES)}",
+            memory=self._memory_name,
             sound=self._sound_name,
             midi=self.midi.name,
             cache_bytes=options.cache_bytes,
@@ -232,15 +236,21 @@ class LiveEngine:
             )
             return None
         if self._starts[name]:
-            self._is_closing.wait(_FIRST_PAUSE_S * 2 ** (self._starts[name] - 1))
+            self._is_over.wait(_FIRST_PAUSE_S * 2 ** (self._starts[name] - 1))
         self._starts[name] += 1
         ours, theirs = multiprocessing.get_context("spawn").Pipe()
         process = multiprocessing.get_context("spawn").Process(
             target=work, args=(theirs, settings), name=f"stridor-{name}", daemon=True
         )
-        process.start()
-        theirs.close()
-        return _Child(process, ours, time.monotonic())
+        epoch = int(self.meter.ints[fields.SAMPLER_EPOCH])
+        try:
+            process.start()
+        except OSError as fault:
+            self._heard.put(StageNotice(f"The {name} cannot be started ({fault}).", "Close other programs."))
+            return None
+        finally:
+            theirs.close()
+        return _Child(process, ours, process.pid, time.monotonic(), epoch)
 
     def _listen(self) -> None:
         """Pass on what both say, until one of them has ended."""
@@ -248,7 +258,7 @@ class LiveEngine:
         if performer is None or sampler is None:
             return
         beat, beat_at_s = -1, time.monotonic()
-        while not self._is_closing.is_set():
+        while not self._is_over.is_set():
             waited: list[object] = [performer.connection, sampler.connection]
             waited += [performer.process.sentinel, sampler.process.sentinel]
             ready = mp_connection.wait(waited, timeout=_LOOK_S)  # pyright: ignore[reportArgumentType]
@@ -273,29 +283,33 @@ class LiveEngine:
             return False
         match news:
             case PerformerReady():
-                self._greet(child)
-            case SamplerReady():
-                self.is_sampling = True
+                self._greet()
+            case PresetChosen(preset_id):
+                with self._order:
+                    self._standing.chosen_id = preset_id
             case SamplerFailed() if not self.is_sampling:
-                self._is_closing.set()  # it will not go better the next time
+                self._is_over.set()  # it will not go better the next time
             case _:
                 pass
         self._heard.put(news)
         return True
 
-    def _greet(self, child: _Child) -> None:
+    def _greet(self) -> None:
+        """Let the sender tell a new performer how things stand, before anything that waits to be told."""
         with self._order:
+            waiting: list[ToPerformer | None] = []
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    waiting.append(self._said.get_nowait())
+            for greeting in self._standing.greetings():
+                self._said.put(greeting)
+            for message in waiting:
+                if not isinstance(message, GREETED):
+                    self._said.put(message)
             self.is_performing = True
-            greetings: list[ToPerformer] = [*([self._profile] if self._profile is not None else [])]
-            greetings += self._maps.values()
-            greetings += [self._bank] if self._bank.presets else []
-            greetings += [*self._extra, Tell(self._is_telling), self._locked]
-            for greeting in greetings:
-                with contextlib.suppress(OSError):
-                    child.connection.send(greeting)
 
     def _lose(self, child: _Child, name: str) -> None:
-        if self._is_closing.is_set():
+        if self._is_over.is_set():
             return
         if time.monotonic() - child.started_s > _STEADY_S:
             self._starts[name] = 0
@@ -304,8 +318,10 @@ class LiveEngine:
         if name == "performer":
             self.is_performing, self._performer = False, None
         else:
-            self.is_sampling, self._sampler = False, None
+            self._sampler = None
         self._end(child)
+        if name == "performer":
+            _forget_memory(self._memory_name)
         what = "playing" if name == "performer" else "the live sampler"
         self._heard.put(StageNotice(f"{what.capitalize()} stopped unexpectedly and is being started again."))
 
@@ -314,13 +330,21 @@ class LiveEngine:
         ending = [child for child in children if child is not None]
         for child in ending:
             child.connection.close()
-        deadline_s = time.monotonic() + (_CLOSE_S if self._is_closing.is_set() else 0.05)
+        deadline_s = time.monotonic() + (_CLOSE_S if self._is_over.is_set() else 0.05)
         for child in ending:
             child.process.join(max(deadline_s - time.monotonic(), 0.0))
             if child.process.is_alive():
                 child.process.kill()
                 child.process.join()
             child.process.close()
+
+
+def _forget_memory(name: str) -> None:
+    """Delete what a performer that was killed could not."""
+    with contextlib.suppress(FileNotFoundError):
+        left = SharedMemory(name=name)
+        left.close()
+        left.unlink()
 
 
 def _perform(connection: Connection, settings: StageSettings) -> None:
@@ -333,11 +357,3 @@ def _sample(connection: Connection, settings: StageSettings) -> None:
     from app.live.stage.sampling import sample_live  # torch: not in the window's process
 
     sample_live(connection, settings)
-
-
-def with_preset(bank: tuple[Preset, ...], preset: Preset) -> tuple[tuple[Preset, ...], int]:
-    """The bank with `preset` in it -> (bank, its index)."""
-    for index, other in enumerate(bank):
-        if other.id == preset.id:
-            return (*bank[:index], replace(preset), *bank[index + 1 :]), index
-    return (*bank, preset), len(bank)

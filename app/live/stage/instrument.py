@@ -84,15 +84,34 @@ class StageInstrument:
     def use_bank(self, presets: list[Preset], chosen: int, t_s: float) -> None:
         """Program changes choose from these; the next notes sing presets[chosen]."""
         singers = [self._singer(preset) for preset in presets] or [self._singer(NEUTRAL_PRESET)]
-        chosen = min(max(chosen, 0), len(singers) - 1)
-        near = sorted(range(len(singers)), key=lambda index: abs(index - chosen))
-        self._singers = singers
-        self._columns.want(dict.fromkeys(name for index in near for name in singers[index].adapters))
-        self._begin_anew(chosen, t_s)
+        self._singers, self._chosen = singers, min(max(chosen, 0), len(singers) - 1)
+        self._want_bank()
+        self._begin_anew(self._chosen, t_s)
 
     def use_preset(self, preset: Preset, t_s: float) -> None:
         """Sing the next notes with this one, whether it was in the bank or not."""
         self._choose(self._singer(preset), t_s)
+
+    def know_preset(self, preset: Preset) -> None:
+        """Programs will call it. The one that the next note sings stays as it is."""
+        if preset.id == self._singing.preset.id:
+            return
+        ids = [singer.preset.id for singer in self._singers]
+        index = ids.index(preset.id) if preset.id in ids else len(ids)
+        self._singers[index : index + 1] = [self._singer(preset)]
+
+    def use_programs(self, preset_ids: tuple[str, ...]) -> None:
+        """Program changes choose from these from now on. What sounds, and what the next note sings, stays."""
+        singing = self._singing
+        known = {singer.preset.id: singer for singer in self._singers} | {singing.preset.id: singing}
+        self._singers = [known[preset_id] for preset_id in preset_ids if preset_id in known]
+        if singing.preset.id not in preset_ids:
+            self._singers.append(singing)
+        self._chosen = [singer.preset.id for singer in self._singers].index(singing.preset.id)
+        self._meter.ints[fields.PRESET] = self._chosen
+        self._performance.use_programs(preset_ids)
+        self._want_bank()
+        self._groups.want(self._singers, self._chosen)
 
     def use_profile(self, profile: ControllerProfile, t_s: float) -> None:
         """Another controller: what the old one held is let go."""
@@ -279,6 +298,11 @@ class StageInstrument:
         self._columns.fill(singer.strengths, singer.resting)
         if singer.course is not None:
             self._columns.fill(singer.strengths, singer.course)
+
+    def _want_bank(self) -> None:
+        """Let the adapters of the bank be loaded, as far as there is room, the nearest presets' first."""
+        near = sorted(range(len(self._singers)), key=lambda index: abs(index - self._chosen))
+        self._columns.want(dict.fromkeys(name for index in near for name in self._singers[index].adapters))
 
     def _refresh(self) -> None:
         """Columns have changed hands: the strengths of all singers go with them."""

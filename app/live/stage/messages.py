@@ -59,6 +59,20 @@ class UsePreset:
 
 
 @dataclass(frozen=True, slots=True)
+class KnowPreset:
+    """A preset that programs will call: it takes the place of the one of the same id, unless that is sung now."""
+
+    preset: Preset
+
+
+@dataclass(frozen=True, slots=True)
+class UsePrograms:
+    """Program changes choose from these by their number from now on. What sounds and what is sung next stays."""
+
+    preset_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class UseProfile:
     profile: ControllerProfile
 
@@ -102,7 +116,18 @@ class Finish:
 
 
 ToPerformer = (
-    UseBank | UsePreset | UseProfile | UseMap | ControllerGone | Learn | Tell | LockVariation | Finish | Gesture
+    UseBank
+    | UsePreset
+    | KnowPreset
+    | UsePrograms
+    | UseProfile
+    | UseMap
+    | ControllerGone
+    | Learn
+    | Tell
+    | LockVariation
+    | Finish
+    | Gesture
 )
 
 

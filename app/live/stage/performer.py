@@ -40,6 +40,7 @@ from app.live.stage.messages import (
     Finish,
     FromStage,
     Learn,
+    KnowPreset,
     Learnt,
     LockVariation,
     PerformerReady,
@@ -52,6 +53,7 @@ from app.live.stage.messages import (
     UsePreset,
     UseProfile,
 )
+    UsePrograms,
 from app.live.stage.meter import Meter
 from app.live.stage.pipes import news_of
 from app.live.stage.voices import MAX_BLOCK
@@ -182,7 +184,7 @@ class Performer:
     def _obey(self, message: ToPerformer) -> None:
         now_s = time.monotonic()
         match message:
-            case UseBank() | UsePreset() | UseProfile() | UseMap():
+            case UseBank() | UsePreset() | KnowPreset() | UsePrograms() | UseProfile() | UseMap():
                 self._take_up(message, now_s)
             case ControllerGone():
                 self._stream.reset()
@@ -201,7 +203,9 @@ class Performer:
             case _:
                 self._queue(message.t_s, message)
 
-    def _take_up(self, message: UseBank | UsePreset | UseProfile | UseMap, now_s: float) -> None:
+    def _take_up(
+        self, message: UseBank | UsePreset | KnowPreset | UsePrograms | UseProfile | UseMap, now_s: float
+    ) -> None:
         """What is played with changes; where something is wrong with it, what there is goes on."""
         try:
             match message:
@@ -230,6 +234,10 @@ class Performer:
         """Write the next block, if it is time for it -> whether it was."""
         read, block, at_s = self._writer.clock()
         self._clock.take(read, block, at_s)
+                case KnowPreset(preset):
+                    self._instrument.know_preset(preset)
+                case UsePrograms(preset_ids):
+                    self._instrument.use_programs(preset_ids)
         now_s = time.monotonic()
         if not self._clock.is_running or now_s - at_s > 1.0:
             self._leave(now_s)
