@@ -17,6 +17,7 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from itertools import count
 from multiprocessing import connection as mp_connection
 from multiprocessing import parent_process
@@ -28,7 +29,7 @@ import numpy as np
 from app.audio import shared
 from app.audio.live_ring import RingWriter
 from app.audio.shared import SharedState
-from app.live.performance.gestures import Gesture
+from app.live.performance.gestures import Gesture, PanicAsked
 from app.live.performance.learn import LearnState, MidiLearn
 from app.live.stage import meter as fields
 from app.live.stage.clock import StreamClock
@@ -39,8 +40,8 @@ from app.live.stage.messages import (
     ControllerGone,
     Finish,
     FromStage,
-    Learn,
     KnowPreset,
+    Learn,
     Learnt,
     LockVariation,
     PerformerReady,
@@ -52,8 +53,8 @@ from app.live.stage.messages import (
     UseMap,
     UsePreset,
     UseProfile,
-)
     UsePrograms,
+)
 from app.live.stage.meter import Meter
 from app.live.stage.pipes import news_of
 from app.live.stage.voices import MAX_BLOCK
@@ -79,6 +80,8 @@ _NICENESS: Final = -11
 _RT_PRIORITY: Final = 5  # below JACK's own clients
 _SWITCH_INTERVAL_S: Final = 0.0005
 _MAX_WAITING: Final = 65_536  # events
+_LATEST_S: Final = 0.25  # an event's stamp may be so far ahead: the longest period of any device
+_LOOK_S: Final = 0.05  # however late blocks are, the rest is looked after so often
 _PEAK_FALL_DB_PER_S: Final = 24.0
 
 
@@ -124,7 +127,9 @@ class Performer:
         self._limiter = Limiter()
         self._learn = MidiLearn()
         self._instrument = StageInstrument(memory, self._meter, settings, self._tell)
-        self._waiting: list[tuple[float, int, StreamMessage | Gesture]] = []
+        self._waiting: list[tuple[float, int, StreamMessage | Gesture | ControllerGone]] = []
+        self._last_s = 0.0  # the latest stamp of what waits, or has waited
+        self._is_letting_go = False
         self._order = count()
         self._mix = np.zeros(MAX_BLOCK, dtype=np.float32)
         self._gain = 1.0
@@ -136,7 +141,7 @@ class Performer:
         self._is_finished = False
         self._restarts = 0
         self._follow_at_s = 0.0
-        self._meter_at_s = 0.0
+        self._meter_at_s = self._looked_s = 0.0
         self._cpu_s = time.process_time()
         self._slowest_s = 0.0
 
@@ -169,26 +174,42 @@ class Performer:
     def _let_go(self, now_s: float) -> None:
         """Something that came was lost, perhaps the end of a note: rather let all keys go than let one stick."""
         self._n_lost, self._has_overflowed = self._midi.n_lost, False
-        self._stream.reset()
-        self._instrument.controller_gone(now_s)
+        self._lose_controller(now_s)
         if now_s - self._lost_told_s > _METER_S:
             self._lost_told_s = now_s
             self._tell(StageNotice("More MIDI came than can be played: all keys were let go.", "Look for a loop."))
 
+    def _lose_controller(self, now_s: float) -> None:
+        """Its keys come up behind all that waits: a note that has come and is yet to begin would have no end."""
+        self._stream.reset()
+        if not self._is_letting_go:
+            self._is_letting_go = True
+            heapq.heappush(self._waiting, (max(now_s, self._last_s), next(self._order), ControllerGone()))
+
     def _queue(self, t_s: float, event: StreamMessage | Gesture) -> None:
-        if len(self._waiting) < _MAX_WAITING:
+        latest_s = self._now() + _LATEST_S
+        if not t_s < latest_s:  # no number, too: a stamp that lies must not hold a note's end back
+            t_s, event = latest_s, replace(event, t_s=latest_s)
+        if len(self._waiting) < _MAX_WAITING - 1 or isinstance(event, PanicAsked):
+            self._last_s = max(t_s, self._last_s)
             heapq.heappush(self._waiting, (t_s, next(self._order), event))
         else:
             self._has_overflowed = True
 
+    def _feed(self, t_s: float, event: StreamMessage | Gesture | ControllerGone, place: int) -> None:
+        if isinstance(event, ControllerGone):
+            self._is_letting_go = False
+            self._instrument.controller_gone(t_s)
+        else:
+            self._instrument.feed(event, place)
+
     def _obey(self, message: ToPerformer) -> None:
-        now_s = time.monotonic()
+        now_s = self._now()
         match message:
             case UseBank() | UsePreset() | KnowPreset() | UsePrograms() | UseProfile() | UseMap():
                 self._take_up(message, now_s)
             case ControllerGone():
-                self._stream.reset()
-                self._instrument.controller_gone(now_s)
+                self._lose_controller(now_s)
             case Learn(lane):
                 if lane is None:
                     self._learn.cancel()
@@ -213,6 +234,10 @@ class Performer:
                     self._instrument.use_bank(list(presets), chosen, now_s)
                 case UsePreset(preset):
                     self._instrument.use_preset(preset, now_s)
+                case KnowPreset(preset):
+                    self._instrument.know_preset(preset)
+                case UsePrograms(preset_ids):
+                    self._instrument.use_programs(preset_ids)
                 case UseProfile(profile):
                     self._instrument.use_profile(profile, now_s)
                 case UseMap(profile):
@@ -234,10 +259,6 @@ class Performer:
         """Write the next block, if it is time for it -> whether it was."""
         read, block, at_s = self._writer.clock()
         self._clock.take(read, block, at_s)
-                case KnowPreset(preset):
-                    self._instrument.know_preset(preset)
-                case UsePrograms(preset_ids):
-                    self._instrument.use_programs(preset_ids)
         now_s = time.monotonic()
         if not self._clock.is_running or now_s - at_s > 1.0:
             self._leave(now_s)
@@ -262,6 +283,8 @@ class Performer:
             return False
         self._block(written, n_samples, latency)
         self._slowest_s = max(self._slowest_s, time.monotonic() - now_s)
+        if now_s - self._looked_s > _LOOK_S:
+            self._look_around(now_s)
         return True
 
     def _block(self, frame: int, n_samples: int, latency: int) -> None:
@@ -272,7 +295,7 @@ class Performer:
         while self._waiting and self._waiting[0][0] < end_s:
             t_s, _, event = heapq.heappop(self._waiting)
             place = round((t_s - start_s) * SAMPLE_RATE_HZ)
-            instrument.feed(event, min(max(place, 0), n_samples - 1))
+            self._feed(t_s, event, min(max(place, 0), n_samples - 1))
             self._follow_at_s = 0.0  # what it moved is told at once
         mix = self._mix[:n_samples]
         mix.fill(0.0)
@@ -294,6 +317,7 @@ class Performer:
 
     def _look_around(self, now_s: float) -> None:
         """What need not be done in every block."""
+        self._looked_s = now_s
         if now_s >= self._follow_at_s:
             self._follow_at_s = now_s + _FOLLOW_S
             self._instrument.follow(now_s)
@@ -317,7 +341,8 @@ class Performer:
             self._is_playing = False
             self._writer.stop()
         while self._waiting and self._waiting[0][0] < now_s:
-            self._instrument.feed(heapq.heappop(self._waiting)[2], 0)
+            t_s, _, event = heapq.heappop(self._waiting)
+            self._feed(t_s, event, 0)
         self._look_around(now_s)
 
     def _tell(self, news: FromStage) -> None:

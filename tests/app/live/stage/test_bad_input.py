@@ -12,10 +12,12 @@ import pytest
 
 from app.audio import shared
 from app.audio.shared import SharedState
+from app.live.performance.gestures import PanicAsked
 from app.live.stage.memory import N_SLOTS, StageMemory, onset_bytes
-from app.live.stage.messages import StageNotice, StageSettings
-from app.live.stage.meter import N_EVENTS, Meter
+from app.live.stage.messages import ControllerGone, StageNotice, StageSettings
+from app.live.stage.meter import N_EVENTS, N_NOTES, Meter
 from app.live.stage.performer import LATENCY_BLOCKS, Performer
+from app.midi.messages import ControlChange
 from app.midi.ring import N_RECORDS, MidiRing
 
 BLOCK = 128
@@ -189,3 +191,36 @@ def test_silence_is_what_a_performer_without_a_sampler_plays(desk: Desk) -> None
     desk.pass_blocks(20)
     assert not desk.sound.ring.any()
     assert int(desk.sound.ints[shared.LIVE_WRITTEN]) >= 0
+
+
+def held(desk: Desk) -> list[int]:
+    return [voice.key for voice in desk.performer._instrument._performance._playing.keys.pool if voice.phase == 2]
+
+
+def test_a_note_that_waits_to_begin_does_not_outlive_its_controller(desk: Desk) -> None:
+    """It came just before the plug was pulled: it begins after that, and no key will ever come up."""
+    desk.midi.push(b"\x90\x3c\x64", desk.now_s + 3 * BLOCK_S)
+    desk.host.send(ControllerGone())
+    desk.pass_blocks(8)
+    assert int(desk.meter.ints[N_NOTES]) == 1
+    assert held(desk) == []
+
+
+def test_a_note_ends_though_its_end_is_stamped_tomorrow(desk: Desk) -> None:
+    desk.send(b"\x90\x3c\x64")
+    desk.pass_blocks(2)
+    assert held(desk) == [60]
+    desk.midi.push(b"\x80\x3c\x40", desk.now_s + 86_400.0)
+    desk.midi.push(b"\x90\x3d\x64", float("nan"))
+    desk.pass_blocks(round(0.3 / BLOCK_S))
+    assert held(desk) == [61]
+
+
+def test_panic_finds_room_in_any_storm(desk: Desk) -> None:
+    for number in range(65_536):
+        desk.performer._queue(desk.now_s + 0.2, ControlChange(desk.now_s, 0, 20, number % 128))
+    desk.performer._queue(desk.now_s, PanicAsked(desk.now_s))
+    desk.send(b"\x90\x3c\x64")
+    desk.pass_blocks(1)
+    assert any(isinstance(event, ControlChange) for _, _, event in desk.performer._waiting)
+    assert not any(isinstance(event, PanicAsked) for _, _, event in desk.performer._waiting)
