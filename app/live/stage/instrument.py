@@ -147,7 +147,10 @@ class StageInstrument:
         for voice, place in begun.heard:
             offset_s = place / SAMPLE_RATE_HZ
             self._performance.sounded(voice.number, t_s + offset_s)
-            self._meter.note_latency(heard_s + offset_s - voice.event_s)
+            if not voice.is_again:
+                self._meter.note_latency(heard_s + offset_s - voice.event_s)
+        if begun.n_broken:
+            self._tell(StageNotice("A voice lost its way and was ended.", "Play it again; please report it."))
         for voice in begun.over:
             self._do(self._performance.finished(voice.number, t_s), 0)
         ints = self._meter.ints
@@ -164,11 +167,7 @@ class StageInstrument:
         singer = self._singing
         self._voices.standing(singer, t_s, self._standing)
         self._groups.follow_hands(singer, self._standing, t_s)
-        epoch = int(self._meter.ints[fields.SAMPLER_EPOCH])
-        if epoch != self._epoch:
-            if self._epoch:
-                self._voices.start_again(t_s)
-            self._epoch = epoch
+        self._look_for_sampler(t_s)
 
     # ---- inside
 
@@ -199,7 +198,15 @@ class StageInstrument:
     def _start(self, command: StartVoice, place: int) -> None:
         self._meter.ints[fields.N_NOTES] += 1
         while len(self._voices.sounding) >= int(self._meter.ints[fields.MAX_VOICES]):
+    def _look_for_sampler(self, t_s: float) -> None:
+        """Let another sampler sing the voices that it has found; the first one, too: keys may have been early."""
+        epoch = int(self._meter.ints[fields.SAMPLER_EPOCH])
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._voices.start_again(t_s)
+
             weakest = self._voices.weakest()
+        self._look_for_sampler(command.t_s)  # before there is a voice that it has not found
             if weakest is None:
                 break
             self._meter.ints[fields.STOLEN] += 1

@@ -145,7 +145,6 @@ class LiveSampler:
             memory, self._meter, engine, self._sampler, self._conditions, OnsetCache(spill=spill),
             self._adapters, n_steps=settings.n_steps, n_variations=settings.n_variations,
         )  # fmt: skip
-        self._stale = memory.serial.copy()  # voices of the sampler before this one
         memory.served[:] = 0
         self._seen = np.zeros(N_SLOTS, dtype=np.int64)
         self._states: list[deque[Continuation]] = [deque(maxlen=_KEPT_STATES) for _ in range(N_SLOTS)]
@@ -157,6 +156,8 @@ class LiveSampler:
         self._heard_s = -np.inf  # when a voice was there last
         self._to_warm = deque(_shapes(self._sampler, settings.n_steps, on_processor=on_processor))
         self._warm(len(_lengths(self._sampler)))
+        # Voices of the sampler before this one, or begun while there was none: the performer begins them again.
+        self._stale = memory.serial.copy()
         self._meter.ints[fields.SAMPLER_EPOCH] += 1
 
     def close(self) -> None:

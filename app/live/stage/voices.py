@@ -6,6 +6,7 @@ has made its first frames. It ends by a fade that begins at its event's sample a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -51,6 +52,7 @@ class SoundingVoice:
     told: Float32Array
     released_s: float | None = None
     is_heard: bool = False
+    is_again: bool = False  # sung on by another sampler: its note has been heard before
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class Started:
 
     heard: list[tuple[SoundingVoice, int]] = field(default_factory=list)
     over: list[SoundingVoice] = field(default_factory=list)
+    n_broken: int = 0  # voices whose samples were no numbers
 
 
 class Voices:
@@ -200,7 +203,11 @@ class Voices:
         self._sounder.process(hz, audio)
         for voice in voices:
             np.multiply(audio[voice.slot], voice.singer.gain, out=note)
-            np.add(out, note, out=out)
+            if math.isfinite(float(np.add.reduce(note))):
+                np.add(out, note, out=out)
+            else:  # one voice must not take the others with it
+                self._sounder.active[voice.slot] = False
+                begun.n_broken += 1
         for voice in voices:
             self._look_after(voice, n_samples, begun)
         return begun
@@ -232,9 +239,13 @@ class Voices:
         held = [*self._starved.values(), *(voice for voice in self.sounding if voice.released_s is None)]
         for voice in self.sounding:
             self.end(voice.number, 0)
+        for voice in self._fading:  # what has waited in vain for its first frames would wait for ever
+            self._sounder.active[voice.slot] &= voice.is_heard
         for voice in held:
             if self._performed.knows(voice.number):
-                self.start(voice.start, voice.singer, voice.seed, 0, t_s)
+                again = self.start(voice.start, voice.singer, voice.seed, 0, t_s)
+                if again is not None:
+                    again.is_again = voice.is_heard
 
     # ---- inside
 
