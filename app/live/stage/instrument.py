@@ -114,10 +114,13 @@ class StageInstrument:
         self._groups.want(self._singers, self._chosen)
 
     def use_profile(self, profile: ControllerProfile, t_s: float) -> None:
-        """Another controller: what the old one held is let go."""
-        self._profile = profile
+        """Another controller: what the old one held is let go. The same one's changes leave its notes alone."""
+        before, self._profile = self._profile, profile
         self._columns.want(adapters_of(binding.lane for binding in profile.bindings), self._singing.adapters)
-        self._begin_anew(self._chosen, t_s)
+        if _sends_alike(before, profile):
+            self._do(self._performance.use_profile(self._in_force(), t_s), 0)
+        else:
+            self._begin_anew(self._chosen, t_s)
 
     def use_map(self, profile: ControllerProfile, t_s: float) -> None:
         """Lay this profile over the controller's own while a preset that names it is the current one."""
@@ -195,9 +198,6 @@ class StageInstrument:
             if self.is_telling:
                 self._told.append(command)
 
-    def _start(self, command: StartVoice, place: int) -> None:
-        self._meter.ints[fields.N_NOTES] += 1
-        while len(self._voices.sounding) >= int(self._meter.ints[fields.MAX_VOICES]):
     def _look_for_sampler(self, t_s: float) -> None:
         """Let another sampler sing the voices that it has found; the first one, too: keys may have been early."""
         epoch = int(self._meter.ints[fields.SAMPLER_EPOCH])
@@ -205,8 +205,11 @@ class StageInstrument:
             self._epoch = epoch
             self._voices.start_again(t_s)
 
-            weakest = self._voices.weakest()
+    def _start(self, command: StartVoice, place: int) -> None:
         self._look_for_sampler(command.t_s)  # before there is a voice that it has not found
+        self._meter.ints[fields.N_NOTES] += 1
+        while len(self._voices.sounding) >= int(self._meter.ints[fields.MAX_VOICES]):
+            weakest = self._voices.weakest()
             if weakest is None:
                 break
             self._meter.ints[fields.STOLEN] += 1
@@ -272,6 +275,7 @@ class StageInstrument:
 
     def _begin_anew(self, chosen: int, t_s: float) -> None:
         """Another bank or another controller: a performance of its own. What sounds is let go."""
+        self._do(self._performance.leave(t_s), 0)
         self._voices.abandon(t_s)
         self._chosen, self._pending = chosen, None
         self._n_lost += self._performance.n_lost
@@ -295,6 +299,11 @@ class StageInstrument:
 
     # ---- adapters
 
+    def _want_bank(self) -> None:
+        """Let the adapters of the bank be loaded, as far as there is room, the nearest presets' first."""
+        near = sorted(range(len(self._singers)), key=lambda index: abs(index - self._chosen))
+        self._columns.want(dict.fromkeys(name for index in near for name in self._singers[index].adapters))
+
     def _singer(self, preset: Preset) -> Singer:
         gain, strengths = 10.0 ** (preset.level_db / 20.0), preset.adapter_strengths()
         singer = Singer(preset, resting_lanes(preset), timbre_row(preset), gain, lane_course(preset), strengths)
@@ -305,11 +314,6 @@ class StageInstrument:
         self._columns.fill(singer.strengths, singer.resting)
         if singer.course is not None:
             self._columns.fill(singer.strengths, singer.course)
-
-    def _want_bank(self) -> None:
-        """Let the adapters of the bank be loaded, as far as there is room, the nearest presets' first."""
-        near = sorted(range(len(self._singers)), key=lambda index: abs(index - self._chosen))
-        self._columns.want(dict.fromkeys(name for index in near for name in self._singers[index].adapters))
 
     def _refresh(self) -> None:
         """Columns have changed hands: the strengths of all singers go with them."""
@@ -335,3 +339,9 @@ class StageInstrument:
         for first in range(0, len(told), _TOLD_AT_ONCE):
             self._tell(Played(tuple(told[first : first + _TOLD_AT_ONCE]), tuple(seeds), preset_id))
             seeds = []
+
+
+def _sends_alike(before: ControllerProfile, after: ControllerProfile) -> bool:
+    """Whether both are of one controller that sends on the same channels."""
+    names = ("name", "mpe_lower_members", "mpe_upper_members", "bend_semitones")
+    return all(getattr(before, name) == getattr(after, name) for name in names)
