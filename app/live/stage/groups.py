@@ -64,6 +64,7 @@ class OnsetGroups:
         self._memory = memory
         self._variations = Variations(n_variations, locked=locked)
         self._versions = 0
+        self._presets: dict[int, str] = {}  # group -> id of the preset it is for
         self._standing: Float32Array | None = None
         self._still_since_s = 0.0
 
@@ -74,12 +75,23 @@ class OnsetGroups:
     def want(self, singers: list[Singer], chosen: int) -> None:
         """Onsets for these are wanted, those nearest to the chosen one in the bank first."""
         memory = self._memory
+        near = sorted(range(len(singers)), key=lambda index: abs(index - chosen))
+        places: dict[str, int] = {}
+        for index in near:
+            if len(places) < N_GROUPS - 1:
+                places.setdefault(singers[index].preset.id, index)
+        # A group stays with its preset: onsets that are there already need not be made again.
+        self._presets = {group: preset_id for group, preset_id in self._presets.items() if preset_id in places}
+        free = iter([group for group in range(1, N_GROUPS) if group not in self._presets])
+        for preset_id in [preset_id for preset_id in places if preset_id not in self._presets.values()]:
+            self._presets[next(free)] = preset_id
         for group in range(1, N_GROUPS):
-            if group - 1 >= len(singers):
+            index = places.get(self._presets.get(group, ""))
+            if index is None:
                 memory.group_version[group] = 0
                 continue
-            self._publish(group, singers[group - 1], singers[group - 1].resting)
-            memory.group_rank[group] = 1 + abs(group - 1 - chosen)
+            self._publish(group, singers[index], singers[index].resting)
+            memory.group_rank[group] = 1 + abs(index - chosen)
         memory.group_version[STANDING] = 0
         self._standing = None
 

@@ -12,9 +12,12 @@ from app.live.performance.gestures import KEYBOARD, KeyLifted, KeyPressed, LaneM
 from app.live.stage import meter as fields
 from app.live.stage.memory import N_SLOTS
 from app.live.stage.messages import PresetChosen, StageNotice
+from app.live.stage.voices import SoundingVoice
 from app.midi.messages import ControlChange, NoteOff, NoteOn, PitchBend, Pressure, ProgramChange
-from app.state.controller_profile import default_profile
+from app.state.controller_profile import Binding, default_profile
+from app.state.preset import Preset
 from synth.engine import Engine
+from synth.spec.lanes import LANE_IDS
 from tests.app.live.stage.rig import BLOCK, StageRig
 from tests.tiny_weights import tiny_engine
 
@@ -281,3 +284,118 @@ def test_keys_on_screen_play_fractional_notes(rig: StageRig) -> None:
     rig.feed(KeyLifted(0.0, KEYBOARD, 5750))
     rig.play(0.5)
     assert_all_slots_free(rig)
+
+
+def test_keys_that_were_pressed_before_the_sampler_was_ready_sound_when_it_is(engine: Engine) -> None:
+    rig = StageRig(engine)
+    rig.sampler, rig.meter.ints[fields.SAMPLER_EPOCH] = None, 0
+    press(rig)
+    assert not rig.play(0.2).any()
+    rig.replace_sampler()
+    assert np.abs(rig.play(0.5)).max() > 1e-4
+    lift(rig)
+    rig.play(0.6)
+    assert_all_slots_free(rig)
+    rig.close()
+
+
+def test_a_note_struck_as_the_sampler_comes_back_is_not_begun_twice(rig: StageRig) -> None:
+    rig.make_onsets()
+    rig.play(0.01)
+    rig.replace_sampler()
+    rig.make_onsets()
+    press(rig)  # the performer has not looked for the new sampler since
+    (before,) = rig.instrument.sounding
+    rig.play(0.1)
+    assert rig.instrument.sounding == [before]
+
+
+def test_a_voice_that_is_no_number_ends_and_the_others_go_on(rig: StageRig) -> None:
+    rig.make_onsets()
+    press(rig)
+    press(rig, KEY + 7)
+    rig.play(0.2)
+    broken = rig.instrument.sounding[0]
+    rig.memory.frames.gain[broken.slot] = np.nan
+    rig.memory.frames.pulse_filters[broken.slot] = np.nan
+    after = rig.play(0.3)
+    assert np.isfinite(after).all()
+    assert np.abs(after[-2400:]).max() > 1e-4
+    assert [voice.start.note for voice in rig.instrument.sounding] == [KEY + 7.0]
+    assert any(isinstance(news, StageNotice) for news in rig.said)
+    lift(rig, KEY + 7)
+    rig.play(0.6)
+    assert_all_slots_free(rig)
+
+
+def test_program_numbers_change_under_a_held_note(rig: StageRig) -> None:
+    """The note goes on to the sample as if nothing had happened, and the next program change calls by the new ones."""
+    rig.make_onsets()
+    press(rig)
+    rig.play(0.2)
+    (held,) = rig.instrument.sounding
+    rig.instrument.know_preset(Preset("third", "Third", attack_s=0.0))
+    rig.instrument.use_programs(("third", "soft", "plain"))
+    assert rig.instrument.sounding == [held]
+    assert held.released_s is None
+    assert figure(rig, fields.PRESET) == 2  # what is sung next has not changed
+    rig.feed(ProgramChange(0.0, 0, 0))
+    press(rig, KEY + 4)
+    assert [voice.singer.preset.id for voice in rig.instrument.sounding] == ["plain", "third"]
+    rig.instrument.use_programs(("plain", "soft"))  # what is sung next has lost its number
+    rig.feed(ProgramChange(0.0, 0, 2))
+    press(rig, KEY + 7)
+    assert rig.instrument.sounding[-1].singer.preset.id == "third"
+    rig.feed(ProgramChange(0.0, 0, 1))
+    press(rig, KEY + 9)
+    assert rig.instrument.sounding[-1].singer.preset.id == "soft"
+
+
+def test_onsets_are_wanted_for_the_nearest_of_a_bank_of_any_size(rig: StageRig) -> None:
+    bank = [Preset(f"p{number}", "P", pitch_drift=number / 100) for number in range(80)]
+    rig.instrument.use_bank(bank, 40, rig.now_s)
+    near = np.argsort(rig.memory.group_rank + 1000 * (rig.memory.group_version == 0))[:3]
+    assert rig.memory.group_drift[near[0]] == pytest.approx(0.40)
+    before = rig.memory.group_version.copy()
+    rig.feed(ProgramChange(0.0, 0, 41))
+    assert (rig.memory.group_version != before).sum() == 1  # one comes, one goes: all others' onsets stay
+
+
+def test_what_is_learnt_leaves_held_notes_and_faders_alone(rig: StageRig) -> None:
+    profile = default_profile("Keystep")
+    rig.instrument.use_profile(profile, rig.now_s)
+    rig.make_onsets()
+    press(rig)
+    rig.feed(LaneMoved(0.0, "tension", 0.9))
+    rig.play(0.2)
+    rig.instrument.use_profile(profile.with_binding(Binding("cc20", "fry", 0.0, 1.0)), rig.now_s)
+    rig.play(0.1)
+    (held,) = rig.instrument.sounding
+    assert held.released_s is None
+    assert lane_of(rig, held, "tension") == pytest.approx(0.9)
+    rig.feed(ControlChange(0.0, 0, 20, 127))
+    rig.feed(LaneMoved(0.0, "tension", None))
+    rig.play(0.3)
+    assert lane_of(rig, held, "fry") == pytest.approx(1.0, abs=0.02)
+    assert lane_of(rig, held, "tension") != pytest.approx(0.9, abs=0.05)
+
+
+def test_another_controller_does_not_leave_lanes_where_nobody_can_move_them(rig: StageRig) -> None:
+    rig.feed(ControlChange(0.0, 0, 1, 127))  # the wheel of the old one: roughness
+    rig.feed(LaneMoved(0.0, "tension", 0.9))
+    rig.play(0.2)
+    rig.instrument.use_profile(default_profile("other"), rig.now_s)
+    rig.play(0.3)
+    press(rig)
+    rig.play(0.05)
+    (voice,) = rig.instrument.sounding
+    assert lane_of(rig, voice, "roughness") == pytest.approx(resting(rig, "roughness"), abs=0.02)
+    assert lane_of(rig, voice, "tension") == pytest.approx(resting(rig, "tension"), abs=0.02)
+
+
+def lane_of(rig: StageRig, voice: SoundingVoice, lane_id: str) -> float:
+    return float(rig.memory.lanes[voice.slot, LANE_IDS.index(lane_id)])
+
+
+def resting(rig: StageRig, lane_id: str) -> float:
+    return float(rig.instrument._singing.resting[LANE_IDS.index(lane_id)])
