@@ -108,6 +108,16 @@ class SoundClient:
         return self._is_open and self._supervisor.is_serving and bool(self._state.ints[shared.SOUNDING])
 
     @property
+    def has_given_up(self) -> bool:
+        """Whether no sound server will be started any more: nothing can be heard before the program is restarted."""
+        return self._supervisor.has_given_up
+
+    @property
+    def asked_at_s(self) -> float:
+        """When the live stream was asked for last, on time.monotonic()'s clock; 0: never."""
+        return float(self._state.floats[shared.LIVE_READ_AT_S]) if self._is_open else 0.0
+
+    @property
     def device(self) -> DeviceInfo | None:
         """The open device, as of the last poll()."""
         return self._device

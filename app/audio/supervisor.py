@@ -45,6 +45,7 @@ class Supervisor:
     def __init__(self, state: SharedState, events: queue.SimpleQueue[SoundEvent], greet: Greet) -> None:
         """greet   send()s a new server everything it must know; called on the supervisor's thread"""
         self.is_serving = False  # watch thread; the server answers and the shared state is its own
+        self.has_given_up = False  # watch thread; no server will be started any more
         self._state = state
         self._events = events
         self._greet = greet
@@ -104,6 +105,7 @@ class Supervisor:
             try:
                 process.start()
             except OSError as fault:
+                self.has_given_up = True
                 self._events.put(SoundNotice(f"The sound server cannot be started ({fault}): nothing can be heard."))
                 return
             theirs.close()
@@ -122,6 +124,7 @@ class Supervisor:
             n_starts = 1 if time.monotonic() - started_at_s > _STEADY_S else n_starts + 1
             _log.info("sound server %s %s", self._pid, why)
             if n_starts >= _MAX_STARTS:
+                self.has_given_up = True
                 self._events.put(
                     SoundNotice(
                         f"The sound server {why} again and again: nothing can be heard.",

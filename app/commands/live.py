@@ -26,6 +26,13 @@ _POLL_S = 1.0 / 60.0
 _MIDI_PATIENCE_S = 3.0
 _INPUT_PATIENCE_S = 8.0
 _SAMPLER_PATIENCE_S = 60.0
+_CONDITIONS = {
+    "no sampler": "the sampler is starting again",
+    "no performer": "playing is starting again",
+    "no device": "no sound device, reconnecting",
+    "no server": "no sound, its server is starting again",
+    "gone": "no sound, start Stridor again",
+}
 
 
 @stridor_command("live", example="stridor live --preset growl --midi keystation")
@@ -234,10 +241,12 @@ def tell_meter(instrument: InstrumentLike, *, as_json: bool) -> None:
     if as_json:
         show(values, [], as_json=True)
         return
+    meter = instrument.live_meter()
+    condition = values["state"] if meter is None else meter.condition
     p95_ms = values["latency_p95_ms"]
     latency = "no note yet" if p95_ms is None else f"{p95_ms:.1f} ms"
     words = (
-        f"{values['state']}: {values['voices']} voices, MIDI to sound {latency} (p95), "
+        f"{_CONDITIONS.get(condition, condition)}: {values['voices']} voices, MIDI to sound {latency} (p95), "
         f"{values['under_runs']} late blocks, {values['n_steps']} steps, "
         f"onsets {values['cache_made']}/{values['cache_wanted']}, peak {values['peak_db']:.0f} dB"
     )

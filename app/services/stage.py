@@ -52,6 +52,8 @@ _SILENT_DB: Final = -100.0
 _NO_LOSS: Final = 0.9995
 _UNKNOWN: Final = float("nan")
 
+_ASKED_S: Final = 1.0  # a device that has asked for nothing for so long does not play
+ANY_CONTROLLER: Final = "any controller"  # whose profile holds until a controller is chosen
 
 class StreamSound(Protocol):
     """What is needed of app.audio.client.SoundClient."""
@@ -71,6 +73,12 @@ class StreamSound(Protocol):
     @property
     def server_pid(self) -> int | None: ...
     def live_frames(self) -> tuple[int, int]: ...
+    @property
+    def available(self) -> bool: ...
+    @property
+    def has_given_up(self) -> bool: ...
+    @property
+    def asked_at_s(self) -> float: ...
     def live_audio(self, start: int, n_frames: int) -> Float32Array: ...
 
 
@@ -331,12 +339,24 @@ def read_meter(engine: LiveEngine, sound: StreamSound, *, failure: str = "") -> 
 
 
 def _state(engine: LiveEngine, failure: str) -> str:
-    if failure:
+    if failure or engine.has_ended:
         return "off"
     if engine.is_performing and engine.is_sampling:
         return "playing"
-    return "no sampler" if int(engine.meter.ints[fields.SAMPLER_EPOCH]) else "starting"
+    if not int(engine.meter.ints[fields.SAMPLER_EPOCH]):
+        return "starting"
+    return "no sampler" if engine.is_performing else "no performer"
+
+
+def _sound_state(sound: StreamSound) -> str:
+    if sound.has_given_up:
+        return "gone"
+    if sound.server_pid is None:
+        return "no server"
+    is_asked = time.monotonic() - sound.asked_at_s < _ASKED_S
+    return "playing" if sound.available and is_asked else "no device"
 
 
 def _db(linear: float) -> float:
     return max(20.0 * math.log10(linear), _SILENT_DB) if linear > 0.0 else _SILENT_DB
+        sound=_sound_state(sound),

@@ -26,6 +26,10 @@ _STATES = {
     "playing": ("Playing", "good"),
     "starting": ("Starting", "warning"),
     "no sampler": ("Sampler is starting again", "warning"),
+    "no performer": ("Playing is starting again", "warning"),
+    "no device": ("No sound device: reconnecting", "danger"),
+    "no server": ("Sound server is starting again", "danger"),
+    "gone": ("No sound: restart Stridor", "danger"),
     "off": ("Off", "danger"),
 }
 
@@ -50,7 +54,7 @@ class StatePill(QLabel):
 
     def show_meter(self, meter: LiveMeter | None) -> None:
         """Its state, or that there is none."""
-        state = "none" if meter is None else meter.state
+        state = "none" if meter is None else meter.condition
         if state != self._state:
             self._show(state)
 

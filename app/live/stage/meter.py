@@ -98,7 +98,8 @@ class Meter(SharedBlock):
 class LiveMeter:
     """How playing goes, for a screen or a program. Milliseconds, decibels re full scale; loads in cores.
 
-    state                    "off", "starting", "playing", "no sampler" (it is being started again)
+    state                    of the engine: "off", "starting", "playing", "no sampler", "no performer" (it is being
+                             started again)
     latency_*_ms             MIDI-to-sound of the last notes (at most 1024), device latency included; NaN: none yet
     engine_latency_ms        of these, what the engine adds by construction
     under_runs, zero_frames  blocks of the live stream that came too late for the callback, and frames lost by it
@@ -116,6 +117,8 @@ class LiveMeter:
     heard_notes              notes whose first sample has been played
     stolen_unheard           of lost_notes, those that made room for others
     latents_bytes            latents of onsets, kept by content within a budget of their own
+    sound                    "playing"; else nothing is heard: "no device" (it is looked for), "no server" (it is being
+                             started again), "gone" (it could not be)
     """
 
     state: str
@@ -158,6 +161,12 @@ class LiveMeter:
     heard_notes: int = 0
     stolen_unheard: int = 0
     latents_bytes: int = 0
+    sound: str = "playing"
+
+    @property
+    def condition(self) -> str:
+        """The one word that is true: that of an engine which is there, but cannot be heard, is its sound's."""
+        return self.state if self.sound == "playing" or self.state in ("off", "starting") else self.sound
 
 
 def percentiles_ms(meter: Meter) -> tuple[float, float, float]:
