@@ -41,7 +41,7 @@ from app.services.live_take import LiveTake, new_take_path
 from app.services.midi_activity import activity_of
 from app.services.preset_maps import PresetMaps
 from app.services.voice_in import VoiceInControl
-from app.state.controller_profile import ControllerProfile, default_profile
+from app.state.controller_profile import ControllerProfile
 from app.state.preset import Preset
 from app.store.controller_profiles import load_profile, save_profile
 from synth.errors import UserError
@@ -72,7 +72,6 @@ class StreamSound(Protocol):
     def callback_s(self) -> float: ...
     @property
     def server_pid(self) -> int | None: ...
-    def live_frames(self) -> tuple[int, int]: ...
     @property
     def available(self) -> bool: ...
     @property
@@ -80,6 +79,7 @@ class StreamSound(Protocol):
     @property
     def asked_at_s(self) -> float: ...
     def live_audio(self, start: int, n_frames: int) -> Float32Array: ...
+    def live_frames(self) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,15 @@ OnPlayed = Callable[[Played], None]
 class StageSession:
     """Fulfils `LiveLike`. Main thread, but for MIDI messages shown, which arrive on the receiver's."""
 
-    def __init__(self, sound: StreamSound, options: StageOptions, bank: Sequence[Preset] = ()) -> None:
+    def __init__(
+        self,
+        sound: StreamSound,
+        options: StageOptions,
+        bank: Sequence[Preset] = (),
+        *,
+        read_bank: ReadBank | None = None,
+    ) -> None:
+        """read_bank   reads what `bank` has become; None: it stays as it is"""
         self.sound = sound
         self.engine = LiveEngine(sound.shared_name, options)
         self.voice_in = VoiceInControl(self.engine.voice_in)
@@ -108,7 +116,6 @@ class StageSession:
         self._failure = ""
         self._listeners: list[OnPlayed] = []
         self._take: LiveTake | None = None
-        self._events: list[Event] = []
 
     # ---- life
 
@@ -118,6 +125,7 @@ class StageSession:
         if self._bank:
             self._events += self._maps.tell(self._bank)
             self.engine.use_bank(self._bank)
+        self.engine.use_profile(self._profile)
         self.engine.start()
         self._inputs.start()
 
