@@ -56,4 +56,4 @@ def make_live(sound: SoundClient, *, device: str = "auto", joins: bool = True) -
     if joins and is_answered(door_path()):
         return AttachedSession()
     options = StageOptions(device=device, spill_folder=default_folder().with_name("onsets"))
-    return StageSession(sound, options, read_bank())
+    return StageSession(sound, options, read_bank(), read_bank=read_bank)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +41,7 @@ from app.services.events import (
     RenderFinished,
 )
 from app.services.link import SamplerDied, SamplerLink
-from app.services.loose_sounds import LooseSounds
+from app.services.loose_sounds import LooseSounds, temporary_folder
 from app.services.measured import MeasuredCurves
 from app.services.parts import LiveLike, SoundLike
 from app.services.previews import Previews, PreviewWish
@@ -80,7 +79,7 @@ class Instrument:
         self._sound = sound_client
         self._live = live
         self._clock = clock
-        self._folder = _temporary_folder(settings.folder)
+        self._folder = temporary_folder(settings.folder)
         self._link = SamplerLink(replace(settings, folder=self._folder))
         self._loose = LooseSounds(self._folder, sound_client)
         self._requests = RenderRequests()
@@ -354,6 +353,9 @@ class Instrument:
     def lock_variation(self, index: int | None) -> None:
         self._live.lock_variation(index)
 
+    def programs_changed(self) -> None:
+        self._live.programs_changed()
+
     def live_processes(self) -> Mapping[str, int]:
         own = {"window": os.getpid(), "render sampler": self._link.pid}
         return {name: pid for name, pid in own.items() if pid is not None} | dict(self._live.processes())
@@ -388,13 +390,3 @@ def _silence(n_samples: int) -> Float32Array:
     silence = np.zeros((n_samples, 2), dtype=np.float32)
     silence.flags.writeable = False
     return silence
-
-
-def _temporary_folder(parent: Path) -> Path:
-    try:
-        return Path(tempfile.mkdtemp(prefix="stridor-", dir=parent))
-    except OSError as fault:
-        raise UserError(
-            f"Temporary audio cannot be kept in {parent}: {fault.strerror or fault}.",
-            remedy="Free some space there, or set TMPDIR to another folder.",
-        ) from fault

@@ -145,6 +145,10 @@ class InstrumentLike(Protocol):
         """Let repeated notes always begin with this variation of their onset; None: go round all of them."""
         ...
 
+    def programs_changed(self) -> None:
+        """Presets, or the numbers by which program changes call them, have changed on disk: heed them from now on."""
+        ...
+
     def live_processes(self) -> Mapping[str, int]:
         """What plays and renders -> process id, those that run."""
         ...
@@ -162,7 +166,7 @@ class InstrumentLike(Protocol):
         ...
 
     def voice_in(self) -> VoiceInLike | None:
-        """The voice that is listened to as a controller; None where it cannot be chosen from here."""
+        """The voice that is listened to as a controller; None where there can be none, or it is not known yet."""
         ...
 
     def live_meter(self) -> LiveMeter | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -35,3 +36,14 @@ class LooseSounds:
 
     def _path(self, index: int) -> Path:
         return self._folder / f"sound-{index}.f32"
+
+
+def temporary_folder(parent: Path) -> Path:
+    """A new folder for audio that is deleted with the instrument. Raises UserError."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="stridor-", dir=parent))
+    except OSError as fault:
+        raise UserError(
+            f"Temporary audio cannot be kept in {parent}: {fault.strerror or fault}.",
+            remedy="Free some space there, or set TMPDIR to another folder.",
+        ) from fault

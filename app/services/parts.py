@@ -68,6 +68,10 @@ class LiveLike(Protocol):
 
     def lock_variation(self, index: int | None) -> None: ...
 
+    def programs_changed(self) -> None:
+        """Presets, or the numbers by which program changes call them, have changed on disk."""
+        ...
+
     def processes(self) -> Mapping[str, int]:
         """What plays -> process id, those that run."""
         ...

@@ -28,6 +28,7 @@ from app.live.stage.messages import (
 from app.live.stage.meter import UNLIMITED_VOICES, LiveMeter, percentiles_ms
 from app.midi.inputs import InputLost, InputsChanged, MidiInputs
 from app.midi.messages import MidiMessage
+from app.services.bank_reader import BankReader, ReadBank
 from app.services.events import (
     ControlLearnt,
     DevicesChanged,
@@ -51,9 +52,9 @@ _KEYS_PER_NOTE: Final = 100  # on-screen keys may be fractional: every hundredth
 _SILENT_DB: Final = -100.0
 _NO_LOSS: Final = 0.9995
 _UNKNOWN: Final = float("nan")
-
 _ASKED_S: Final = 1.0  # a device that has asked for nothing for so long does not play
 ANY_CONTROLLER: Final = "any controller"  # whose profile holds until a controller is chosen
+
 
 class StreamSound(Protocol):
     """What is needed of app.audio.client.SoundClient."""
@@ -78,8 +79,8 @@ class StreamSound(Protocol):
     def has_given_up(self) -> bool: ...
     @property
     def asked_at_s(self) -> float: ...
-    def live_audio(self, start: int, n_frames: int) -> Float32Array: ...
     def live_frames(self) -> tuple[int, int]: ...
+    def live_audio(self, start: int, n_frames: int) -> Float32Array: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,12 @@ class StageSession:
         self.engine = LiveEngine(sound.shared_name, options)
         self.voice_in = VoiceInControl(self.engine.voice_in)
         self._bank = tuple(bank)
+        self._reader = BankReader(read_bank or (lambda: self._bank))
         self._maps = PresetMaps(self.engine.play)
         self._inputs = MidiInputs(self._on_midi, ring_name=self.engine.midi.name)
         self._activity: SimpleQueue[MidiActivity] = SimpleQueue()
-        self._profile = default_profile("any controller")
+        self._events: list[Event] = []
+        self._profile = self._loaded(ANY_CONTROLLER)
         self._is_open = False
         self._failure = ""
         self._listeners: list[OnPlayed] = []
@@ -122,10 +125,10 @@ class StageSession:
     def start(self) -> None:
         """Start the engine and listen; returns at once."""
         self._is_open = True
+        self.engine.use_profile(self._profile)
         if self._bank:
             self._events += self._maps.tell(self._bank)
             self.engine.use_bank(self._bank)
-        self.engine.use_profile(self._profile)
         self.engine.start()
         self._inputs.start()
 
@@ -138,6 +141,7 @@ class StageSession:
             if take is not None:
                 take.close()
             self._inputs.close()
+        self._reader.close()
         self.engine.close()
 
     def poll(self) -> list[Event]:
@@ -152,6 +156,10 @@ class StageSession:
         for said in self.engine.poll():
             events += self._understood(said)
         events += self.voice_in.poll()
+        bank = self._reader.take()
+        if bank is not None:
+            events += self._maps.tell(bank)
+            self.engine.use_programs(bank)
         recorded = self._take.poll() if self._take is not None else None
         if recorded is not None:
             self._take = None
@@ -189,12 +197,15 @@ class StageSession:
         """Listen to this input by its own profile."""
         self.engine.play(ControllerGone())
         if name is not None:
-            loaded = load_profile(name)
-            self._profile = loaded.profile
-            if loaded.fault is not None:
-                self._events.append(Notice(loaded.fault.message, loaded.fault.remedy))
-            self.engine.use_profile(loaded.profile)
+            self._profile = self._loaded(name)
+            self.engine.use_profile(self._profile)
         self._inputs.open(name)
+
+    def _loaded(self, name: str) -> ControllerProfile:
+        loaded = load_profile(name)
+        if loaded.fault is not None:
+            self._events.append(Notice(loaded.fault.message, loaded.fault.remedy))
+        return loaded.profile
 
     @property
     def profile(self) -> ControllerProfile | None:
@@ -239,6 +250,10 @@ class StageSession:
     def set_preset(self, preset: Preset) -> None:
         self._events += self._maps.tell([preset])
         self.engine.play(UsePreset(preset))
+
+    def programs_changed(self) -> None:
+        """Read the bank again: presets, or the numbers that call them, have changed."""
+        self._reader.ask()
 
     def lock_variation(self, index: int | None) -> None:
         """Repeated notes begin with this variation; None: go round."""
@@ -343,6 +358,7 @@ def read_meter(engine: LiveEngine, sound: StreamSound, *, failure: str = "") -> 
         heard_notes=int(ints[fields.N_LATENCIES_TOLD]),
         stolen_unheard=int(ints[fields.STOLEN_UNHEARD]),
         latents_bytes=int(ints[fields.LATENTS_BYTES]),
+        sound=_sound_state(sound),
     )
 
 
@@ -367,4 +383,3 @@ def _sound_state(sound: StreamSound) -> str:
 
 def _db(linear: float) -> float:
     return max(20.0 * math.log10(linear), _SILENT_DB) if linear > 0.0 else _SILENT_DB
-        sound=_sound_state(sound),

@@ -33,7 +33,7 @@ class FakeInstrument:
         self.previewed: list[str] = []  # ids; empty: stopped
         self.sounds: list[Float32Array] = []
         self.cancelled = 0
-        self.panics = 0
+        self.panics = self.banks_asked = 0
         self.live_lanes: dict[str, float | None] = {}
         self.live_gain_db = 0.0
         self.learning: str | None = None
@@ -53,6 +53,9 @@ class FakeInstrument:
         self.sound: Float32Array = np.zeros((SAMPLE_RATE_HZ, 2), dtype=np.float32)
 
     def start(self) -> None: ...
+
+    def programs_changed(self) -> None:
+        self.banks_asked += 1
 
     def close(self) -> None: ...
 

@@ -97,6 +97,43 @@ def test_the_page_shows_the_meter(page: MainWindow, instrument: FakeInstrument) 
     assert page.performance.bar.state.text() == "No live engine"
 
 
+@pytest.mark.parametrize(
+    ("state", "sound", "words"),
+    [
+        ("playing", "no device", "No sound device: reconnecting"),
+        ("no sampler", "no device", "No sound device: reconnecting"),
+        ("playing", "no server", "Sound server is starting again"),
+        ("playing", "gone", "No sound: restart Stridor"),
+        ("starting", "no device", "Starting"),
+        ("no performer", "playing", "Playing is starting again"),
+    ],
+)
+def test_the_pill_says_what_is_true_and_goes_back(
+    page: MainWindow, instrument: FakeInstrument, state: str, sound: str, words: str
+) -> None:
+    pill = page.performance.bar.state
+    for meter, shown in ((replace(METER, state=state, sound=sound), words), (METER, "Playing")):
+        instrument.meter, page.performance._turn = meter, 0
+        page.performance.look()
+        assert pill.text() == shown
+        assert pill.accessibleName() == f"Live playing: {shown}"
+
+
+def test_program_numbers_are_heeded_at_once_and_favourites_are_no_concern_of_the_engine(
+    window: MainWindow, instrument: FakeInstrument
+) -> None:
+    shelf = window.parts.presets
+    row = shelf.index.rows[0]
+    shelf.set_favourite(row.id, True)
+    assert instrument.banks_asked == 0
+    shelf.set_program(row.id, 5)
+    assert instrument.banks_asked == 1
+    shelf.set_program(row.id, None)
+    assert instrument.banks_asked == 2
+    shelf.refresh()
+    assert instrument.banks_asked == 3
+
+
 def test_hidden_it_does_nothing_and_shown_at_most_thirty_pictures_a_second(
     window: MainWindow, instrument: FakeInstrument
 ) -> None:

@@ -36,6 +36,7 @@ def connect_performance(window: MainWindow) -> None:
         lambda name: store.change(replace(store.settings, midi_input=None if name == NO_INPUT else name))
     )
     store.changed.connect(lambda: page.show_midi(store.settings.midi_input))
+    _follow_programs(window)
     actions.on_toggle("performance", lambda is_on: _show_page(window, is_on))
     actions.on_toggle("record", page.set_recording)
     actions.on("check_machine", lambda: MachineDialog(window).open())
@@ -43,6 +44,20 @@ def connect_performance(window: MainWindow) -> None:
     page.desk.learning_changed.connect(lambda: _show_learning(window))
     window.panic_key = PanicKey(_keys(actions["panic"].shortcuts()), window.parts.instrument.panic, window)
     _show_preset(window, window.document.voice.preset)
+
+
+def _follow_programs(window: MainWindow) -> None:
+    """Numbers that are given and taken, and presets that come, go and change, are program changes' at once."""
+    shelf, instrument = window.parts.presets, window.parts.instrument
+    seen = [(shelf.library.programs, shelf.index)]
+
+    def follow() -> None:
+        programs, index = shelf.library.programs, shelf.index
+        if programs != seen[0][0] or index is not seen[0][1]:  # favourites and recent ones are no concern of theirs
+            seen[0] = programs, index
+            instrument.programs_changed()
+
+    shelf.changed.connect(follow)
 
 
 def _keys(keys: list[QKeySequence]) -> list[QKeySequence]:
