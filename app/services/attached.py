@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -18,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from app.live.stage.meter import LiveMeter
+from app.services.attached_voice_in import AttachedVoiceIn
 from app.services.events import DevicesChanged, Event, Notice, RecordingState
 from app.services.stage_door import TOLD, door_path, exchange, heard_audio
 from app.state.controller_profile import ControllerProfile
@@ -49,6 +51,7 @@ class AttachedSession:
         self._inputs: list[str] = []
         self._standing: dict[str, Any] = {}
         self._profile: ControllerProfile | None = None
+        self._voice_in = AttachedVoiceIn(self._ask)
         self._audio = np.zeros(_SCOPE_FRAMES, dtype=np.float32)
         self._audio_asked_s = -math.inf
         self._door: socket.socket | None = None
@@ -105,8 +108,9 @@ class AttachedSession:
         self._ask("learn", value=lane_id)
 
     @property
-    def voice_in(self) -> None:
-        """Chosen where the performance was started."""
+    def voice_in(self) -> AttachedVoiceIn | None:
+        """Who is listened to; None until the performance has said that it can listen."""
+        return self._voice_in if self._standing.get("hears") else None
 
     def meter(self) -> LiveMeter | None:
         return self._meter
@@ -128,6 +132,9 @@ class AttachedSession:
 
     def lock_variation(self, index: int | None) -> None:
         self._ask("lock_variation", value=index)
+
+    def programs_changed(self) -> None:
+        self._ask("programs_changed")
 
     def processes(self) -> Mapping[str, int]:
         return dict(self._standing.get("processes", {}))
@@ -160,6 +167,7 @@ class AttachedSession:
                         self._visit(lines)
             except (OSError, ValueError, UserError):  # the last says that it is ending
                 self._meter, self._standing = None, {}
+                self._voice_in.forget()
                 if was_there and not self._is_closing.is_set():
                     was_there = False
                     self._heard.put(Notice("The performance has ended.", "Start it again with `stridor live`."))
@@ -178,8 +186,12 @@ class AttachedSession:
                     self._heard.put(TOLD[name](**values))
             status = exchange(lines, "status", {})
             if status is not None:
-                nan = {name: float("nan") for name, value in status.items() if value is None and name != "max_voices"}
-                self._meter = LiveMeter(**{**status, **nan})
+                self._meter = _meter_from(status)
+            if self._standing.get("hears") and self._voice_in.is_watched:
+                told = exchange(lines, "voice_in", {})
+                # Else a choice of ours is still on its way.
+                if self._asked.empty() and self._voice_in.take(told):
+                    self._heard.put(DevicesChanged())
             if time.monotonic() - self._audio_asked_s < _SCOPE_WANTED_S:
                 self._audio = heard_audio(exchange(lines, "audio", {"value": _SCOPE_FRAMES}))
             if time.monotonic() >= standing_at_s:
@@ -203,3 +215,13 @@ class AttachedSession:
             exchange(lines, name, arguments)
         except UserError as fault:
             self._heard.put(Notice(fault.message, fault.remedy))
+
+
+def _meter_from(status: Mapping[str, Any]) -> LiveMeter:
+    """What the door says; a performance of another version may know other figures. Raises ValueError."""
+    known = {field.name: status[field.name] for field in fields(LiveMeter) if field.name in status}
+    nan = {name: math.nan for name, value in known.items() if value is None and name != "max_voices"}
+    try:
+        return LiveMeter(**{**known, **nan})
+    except TypeError as fault:
+        raise ValueError(f"the performance is of another version: {fault}") from fault

@@ -23,6 +23,7 @@ from typing import Any, Final
 import numpy as np
 import platformdirs
 
+from app.services.attached_voice_in import voice_in_jobs
 from app.services.events import ControlLearnt, Event, LivePresetChanged, MidiActivity, Notice, Recorded
 from app.services.parts import LiveLike
 from app.state.places import PlacedError
@@ -167,12 +168,13 @@ class StageDoor:
             "learn": lambda: live.learn(None if value is None else str(value)),
             "standing": lambda: _standing(live),
             "set_profile": lambda: live.set_profile(profile_from_document(dict(arguments["value"]))),
+            "programs_changed": live.programs_changed,
             "lock_variation": lambda: live.lock_variation(None if value is None else int(_number(arguments, "value"))),
             "start_recording": lambda: live.start_recording(None if value is None else Path(str(value))),
             "stop_recording": live.stop_recording,
             "audio": lambda: spoken_audio(live.audio(min(max(int(_number(arguments, "value")), 0), _MOST_FRAMES))),
         }
-        return jobs[name]
+        return (jobs | voice_in_jobs(live.voice_in, arguments))[name]
 
     def _taken(self, number: int) -> list[Any]:
         events = self._events.get(number, [])
@@ -238,6 +240,7 @@ def _standing(live: LiveLike) -> dict[str, Any]:
         "profile": None if profile is None else profile_to_document(profile),
         "processes": dict(live.processes()),
         "recording": None if recording is None else asdict(recording),
+        "hears": live.voice_in is not None,
     }
 
 

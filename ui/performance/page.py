@@ -155,6 +155,7 @@ class PerformancePage(QWidget):
 
     def _show_figures(self, meter: LiveMeter | None) -> None:
         self.desk.look()
+        self._offer_voice_in()  # one that has joined a performance hears of it only when that has answered
         self.bar.show_meter(meter)
         self.follow_recording()
         if self.tabs.currentWidget() is self.stage:

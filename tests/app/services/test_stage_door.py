@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,9 @@ import numpy as np
 import pytest
 
 from app.live.stage.meter import LiveMeter
-from app.services.attached import AttachedSession
+from app.live.voice_in.messages import InputDevice
+from app.live.voice_in.ring import VoiceInState
+from app.services.attached import AttachedSession, _meter_from
 from app.services.events import DevicesChanged, Event, LivePresetChanged, Notice, RecordingState
 from app.services.parts import LiveLike
 from app.services.stage_door import StageDoor, ask, is_answered
@@ -30,9 +33,39 @@ METER = LiveMeter(
 )
 
 
+class FakeVoiceIn:
+    """One microphone, found when it is looked for."""
+
+    def __init__(self) -> None:
+        self.found: tuple[InputDevice, ...] = ()
+        self.chosen: str | None = None
+        self.sensitivity_db = 0.0
+        self.paths: list[Path] = []
+
+    def look(self) -> None:
+        self.found = (InputDevice("ALSA: USB", "USB", True),)
+
+    def inputs(self) -> tuple[InputDevice, ...]:
+        return self.found
+
+    def choose(self, device_id: str | None) -> None:
+        self.chosen = device_id
+
+    def listen_to_file(self, path: Path) -> None:
+        self.paths.append(path)
+
+    def set_sensitivity(self, gain_db: float) -> None:
+        self.sensitivity_db = gain_db
+
+    def state(self) -> VoiceInState:
+        state = "off" if self.chosen is None else "listening"
+        return VoiceInState(state, -20.0, math.nan, False, "breathy", 5.0, 0.1, 7, 1, 0, 0)
+
+
 class FakeLive:
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
+        self.voice_in: FakeVoiceIn | None = FakeVoiceIn()
 
     def midi_inputs(self) -> list[str]:
         return ["Keystep"]
@@ -139,6 +172,58 @@ def test_a_window_changes_the_profile_and_records(stage: Stage, window: Attached
     assert stage.live.told == [
         ("set_profile", changed), ("lock_variation", 1), ("start_recording", None), ("stop_recording",),
     ]  # fmt: skip
+
+
+def test_a_window_chooses_who_is_listened_to_and_sees_how_that_goes(stage: Stage, window: AttachedSession) -> None:
+    live_voice_in = stage.live.voice_in
+    assert live_voice_in is not None
+    assert window.voice_in is None  # not before the performance has said that it can listen
+    stage.until(lambda: window.voice_in is not None)
+    voice_in = window.voice_in
+    assert voice_in is not None
+    voice_in.look()
+    heard: list[Event] = []
+    stage.until(lambda: bool(heard.extend(window.poll()) or (voice_in.inputs() and DevicesChanged() in heard)))
+    assert voice_in.inputs() == live_voice_in.inputs()
+    assert voice_in.state().state == "off"
+    voice_in.choose("ALSA: USB")
+    voice_in.set_sensitivity(6.0)
+    assert (voice_in.chosen, voice_in.sensitivity_db) == ("ALSA: USB", 6.0)  # at once
+    stage.until(lambda: voice_in.state().state == "listening")
+    assert (live_voice_in.chosen, live_voice_in.sensitivity_db) == ("ALSA: USB", 6.0)
+    assert math.isnan(voice_in.state().note)
+    assert voice_in.state().technique == "breathy"
+    voice_in.listen_to_file(Path("guide.flac"))
+    stage.until(lambda: bool(live_voice_in.paths))
+    assert live_voice_in.paths == [Path("guide.flac").absolute()]
+    voice_in.choose(None)
+    stage.until(lambda: live_voice_in.chosen is None)
+
+
+def test_where_nobody_can_be_listened_to_a_window_offers_nothing_and_is_told_so(stage: Stage) -> None:
+    stage.live.voice_in = None
+    window = AttachedSession(stage.door.path)
+    window.start()
+    stage.until(lambda: window.profile is not None)
+    assert window.voice_in is None
+    window._ask("listen", value="ALSA: USB")
+    heard: list[Event] = []
+    stage.until(lambda: bool(heard.extend(window.poll()) or any(isinstance(event, Notice) for event in heard)))
+    stage.door.close()
+    window.close()
+
+
+def test_program_numbers_of_a_window_reach_the_performance(stage: Stage, window: AttachedSession) -> None:
+    window.programs_changed()
+    stage.until(lambda: ("programs_changed",) in stage.live.told)
+
+
+def test_a_performance_of_another_version_is_understood_or_is_none() -> None:
+    status = asdict(METER)
+    assert _meter_from({**status, "of_tomorrow": 1}) == METER
+    del status["state"]
+    with pytest.raises(ValueError, match="another version"):
+        _meter_from(status)
 
 
 def test_a_window_that_goes_leaves_the_performance(stage: Stage) -> None:
