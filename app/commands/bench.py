@@ -221,8 +221,9 @@ def editor(seconds: float, passage_seconds: float, as_json: bool) -> None:
 @click.option("--again", is_flag=True, help="Run all parts, whatever is in --out.")
 @click.option("--notes", "n_notes", type=click.IntRange(min=20), default=300, show_default=True)
 @click.option("--twins", "n_twins", type=click.IntRange(min=2), default=12, show_default=True)
-@click.option("--seconds", type=click.FloatRange(min=5.0), default=45.0, show_default=True, help="Of dense playing.")
-@click.option("--soak-notes", type=click.IntRange(min=100), default=4000, show_default=True)
+@click.option("--seconds", type=click.FloatRange(min=5.0), default=45.0, show_default=True, help="Of what lasts.")
+@click.option("--soak-notes", type=click.IntRange(min=100), help="Of the soak; else what --seconds hold.")
+@click.option("--pace", type=click.FloatRange(4.0, 400.0), default=28.0, show_default=True, help="Its notes a second.")
 @click.option(
     "--window/--no-window", "has_window", default=None, help="A window open and redrawing; else if it can be."
 )
@@ -236,7 +237,8 @@ def live(
     n_notes: int,
     n_twins: int,
     seconds: float,
-    soak_notes: int,
+    soak_notes: int | None,
+    pace: float,
     has_window: bool | None,
     n_steps: str,
     period: int,
@@ -250,7 +252,7 @@ def live(
     from app.commands.stage_bench.player import BenchSettings
     from app.commands.stage_bench.run import run_parts, table
 
-    settings = BenchSettings(n_notes, n_twins, seconds, soak_notes, int(n_steps), weights)
+    settings = BenchSettings(n_notes, n_twins, seconds, soak_notes, int(n_steps), weights, pace)
     result = run_parts(
         part_names, settings, period_frames=period, out=out, again=again, quiet=as_json, has_window=has_window
     )

@@ -12,6 +12,7 @@ from synth.spec.controls import Float32Array
 
 _ONSET_DB: Final = -60.0  # re the note's peak: where it begins to be heard
 _CENTS: Final = 20.0
+_TENTH: Final = SAMPLE_RATE_HZ // 10
 _MS: Final = 1000.0 / SAMPLE_RATE_HZ
 
 
@@ -36,6 +37,13 @@ def spread_ms(latencies: Sequence[int]) -> dict[str, float]:
         "p99_minus_p1_ms": found["p99_ms"] - found["p1_ms"],
         "max_ms": float(values.max()),
     }
+
+
+def sounds_throughout(audio: Float32Array) -> bool:
+    """Whether no tenth of a second is 60 dB below the loudest one."""
+    n_whole = len(audio) // _TENTH * _TENTH
+    levels = np.sqrt(np.mean(audio[:n_whole].reshape(-1, _TENTH) ** 2, axis=1))
+    return bool(len(levels)) and float(levels.min()) > 1e-3 * float(levels.max())
 
 
 def loudest_difference(first: Float32Array, second: Float32Array, start: int, end: int) -> float:
@@ -76,10 +84,13 @@ def bend_after(plain: Float32Array, bent: Float32Array, event: int, f0_hz: float
     return None
 
 
-def seam_test(audio: Float32Array, seams: np.ndarray, *, n_permutations: int = 2000, seed: int = 0) -> dict[str, float]:
+def seam_test(
+    audio: Float32Array, seams: np.ndarray, *, reach: int = 0, n_permutations: int = 2000, seed: int = 0
+) -> dict[str, float]:
     """Are sample steps and the flux of short spectra at `seams` larger than elsewhere? -> figures and p-values.
 
     The reference are as many positions at random; p is the share of draws with a mean at least as large.
+    reach   samples by which seams may be off: the largest value within them counts, at seams and elsewhere
     """
     rng = np.random.default_rng(seed)
     inside = seams[(seams > 256) & (seams < len(audio) - 256)]
@@ -87,7 +98,8 @@ def seam_test(audio: Float32Array, seams: np.ndarray, *, n_permutations: int = 2
         return {"n_seams": len(inside)}
     figures: dict[str, float] = {"n_seams": len(inside)}
     bend = np.abs(np.diff(audio, n=2, prepend=audio[:1], append=audio[-1:]))
-    for name, values in (("step", bend), ("flux", _flux(audio))):
+    for name, exact in (("step", bend), ("flux", _flux(audio))):
+        values = np.lib.stride_tricks.sliding_window_view(np.pad(exact, reach), 2 * reach + 1).max(axis=1)
         at_seams = float(values[inside].mean())
         drawn = rng.integers(256, len(audio) - 256, size=(n_permutations, len(inside)))
         means = values[drawn].mean(axis=1)

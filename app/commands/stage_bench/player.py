@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,11 +14,12 @@ from typing import Final
 import psutil
 
 from app.audio.client import SoundClient
-from app.commands.stage_bench.rig import MIDI_PORT, JackServer
+from app.commands.stage_bench.rig import CLIENT, MIDI_PORT, JackServer
 from app.commands.stage_bench.window import BenchWindow
 from app.live.stage.host import StageOptions
 from app.live.stage.messages import SamplerFailed, UseProfile
 from app.live.stage.meter import LiveMeter
+from app.services.events import Event
 from app.services.stage import StageSession
 from app.services.stage_door import StageDoor
 from app.state.controller_profile import default_profile
@@ -40,17 +43,24 @@ class BenchSettings:
 
     n_notes      of `onset`; `miss` plays a sixth of them
     n_twins      pairs of `bend`, and of each lane
-    seconds      of dense playing, in all
-    soak_notes   of `soak`
+    seconds      of dense playing, in all; of `soak`; of held notes in `strength`
+    soak_notes   of `soak`, in place of `seconds`
     weights      None: the shipped voice
+    pace         notes a second of `soak`; 28 are an hour of 100,000: seven a second of each of four hands
     """
 
     n_notes: int = 300
     n_twins: int = 12
     seconds: float = 45.0
-    soak_notes: int = 4000
+    soak_notes: int | None = None
     n_steps: int = 4
     weights: Path | None = None
+    pace: float = 28.0
+
+    @property
+    def n_soak_notes(self) -> int:
+        """How many notes the soak asks for."""
+        return max(round(self.seconds * self.pace), 1) if self.soak_notes is None else self.soak_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,14 @@ class Bench:
     window: BenchWindow | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProcessMemory:
+    """Resident memory of a process, MB. `shared`: memory and files that others may have as well; 0 where not told."""
+
+    own: float
+    shared: float
+
+
 @dataclass(slots=True)
 class Stage:
     """A live engine that plays into JACK and listens to the bench's keys."""
@@ -71,12 +89,13 @@ class Stage:
     door: StageDoor | None = None
     window: BenchWindow | None = None
 
-    def poll(self) -> None:
-        """Let events pass. Raises UserError when the sampler cannot play."""
+    def poll(self) -> list[Event]:
+        """Let events pass -> what input and engine did."""
         self.sound.poll()
         events = self.session.poll()
         if self.door is not None:
             self.door.poll(events)
+        return events
 
     def wait(self, seconds: float) -> None:
         deadline_s = time.monotonic() + seconds
@@ -97,16 +116,18 @@ class Stage:
     def meter(self) -> LiveMeter:
         return self.session.meter()
 
-    def memory_mb(self) -> float:
-        """Resident memory of all processes of the engine."""
-        children = psutil.Process().children(recursive=True)
-        total = 0
-        for child in children:
+    def memory(self) -> dict[str, ProcessMemory]:
+        """Of every process of the engine, by name, and of its host."""
+        pids = {str(child.name): child.pid for child in multiprocessing.active_children() if child.name != CLIENT}
+        found: dict[str, ProcessMemory] = {}
+        for name, pid in {"host": os.getpid(), **pids}.items():
             try:
-                total += child.memory_info().rss
+                info = psutil.Process(pid).memory_info()
             except psutil.NoSuchProcess:
                 continue
-        return total / 2**20
+            shared = int(getattr(info, "shared", 0))
+            found[name] = ProcessMemory((info.rss - shared) / 2**20, shared / 2**20)
+        return found
 
     def window_figures(self) -> dict[str, object]:
         """How the window beside it fares, for a part's figures."""

@@ -156,13 +156,13 @@ class Recorder:
     meanwhile   called again and again while they do
     """
 
-    meanwhile: Callable[[], None] | None = None
+    meanwhile: Callable[[], object] | None = None
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         for left in reversed(range(_ATTEMPTS)):
             self._connection, theirs = context.Pipe()
-            self._process = context.Process(target=_record_forever, args=(theirs,), name="stridor-bench", daemon=True)
+            self._process = context.Process(target=_record_forever, args=(theirs,), name=CLIENT, daemon=True)
             self._process.start()
             theirs.close()
             try:

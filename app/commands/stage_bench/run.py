@@ -19,6 +19,8 @@ from app.commands.display import display_trouble
 from app.commands.stage_bench import failures, load, parts
 from app.commands.stage_bench.player import Bench, BenchSettings
 from app.commands.stage_bench.rig import JackServer
+from app.commands.stage_bench.soak import soak
+from app.commands.stage_bench.strength import strength
 from app.commands.stage_bench.window import BenchWindow
 from app.commands.terminal import columns, plain
 from app.store.atomic import write_atomically
@@ -27,9 +29,9 @@ from synth.errors import UserError
 Part = Callable[[Bench], dict[str, Any]]
 
 PARTS: Final[dict[str, Part]] = {
-    "onset": parts.onset, "miss": parts.miss, "bend": parts.bend, "lanes": parts.lanes, "under_runs": load.under_runs,
-    "voices": load.voices, "programs": parts.programs, "device": failures.device, "sampler": failures.sampler,
-    "midi_storm": load.midi_storm, "seams": load.seams, "soak": load.soak,
+    "onset": parts.onset, "miss": parts.miss, "bend": parts.bend, "lanes": parts.lanes, "strength": strength,
+    "under_runs": load.under_runs, "voices": load.voices, "programs": parts.programs, "device": failures.device,
+    "sampler": failures.sampler, "midi_storm": load.midi_storm, "seams": load.seams, "soak": soak,
 }  # fmt: skip
 NOTES: Final = (
     "Measured end to end through JACK's dummy driver: events placed and sound recorded at exact frames. A virtual "
@@ -96,7 +98,8 @@ def limit_s(name: str, settings: BenchSettings) -> float:
     """How long a part may take, machine and all: several times what it should."""
     plays_s = {
         "onset": 0.15 * settings.n_notes, "miss": 0.1 * settings.n_notes, "bend": 20.0 * settings.n_twins,
-        "lanes": 40.0 * settings.n_twins, "under_runs": 3.0 * settings.seconds, "soak": settings.soak_notes / 50.0,
+        "lanes": 40.0 * settings.n_twins, "strength": 20.0 * settings.n_twins + 3.0 * settings.seconds,
+        "under_runs": 3.0 * settings.seconds, "soak": 2.0 * settings.n_soak_notes / settings.pace,
     }  # fmt: skip
     return 420.0 + plays_s.get(name, 60.0)
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from app.commands.stage_bench import analysis
-from app.commands.stage_bench.player import Bench, hard_preset, play_with
+from app.commands.stage_bench.player import Bench, Stage, hard_preset, play_with
 from app.commands.stage_bench.rig import Recorder, Score, recorder
 from synth.spec.audio import SAMPLE_RATE_HZ
 
@@ -63,23 +63,48 @@ def dense(seconds: float, *, n_voices: int, seed: int) -> Score:
     return sorted(score, key=lambda event: event[0])
 
 
-def many(n_notes: int, *, notes_a_second: float, seed: int) -> tuple[Score, float]:
-    """Short notes in quick succession on many keys, with controls among them -> score, its seconds."""
+def hands(
+    n_notes: int, *, notes_a_second: float, n_programs: int, shortest: int, seed: int, n_hands: int = 4
+) -> tuple[Score, float]:
+    """What hands play for hours -> score, its seconds.
+
+    Each hand has a channel, an octave and a note at a time, held for two to nine tenths of the time to its next one,
+    but for no fewer than `shortest` frames. Every fifth note is bent, every seventh pressed; the first wheel and the
+    breath swell for all of them now and then, and every few seconds another of `n_programs` presets is chosen.
+    """
     rng = np.random.default_rng(seed)
-    step = _S / notes_a_second
+    step = n_hands * _S / notes_a_second
     score: Score = []
-    held_until = np.zeros(128, dtype=np.int64)
-    at = float(LEAD)
-    for index in range(n_notes):
-        free = np.flatnonzero(held_until[36:84] < at - 64) + 36
-        key = int(rng.choice(free))
-        start, length = int(at), int(rng.uniform(0.015, 0.05) * _S)
-        score += [(start, bytes((0x90, key, int(rng.integers(20, 127))))), (start + length, bytes((0x80, key, 0)))]
-        held_until[key] = start + length
-        if index % 8 == 0:
-            score.append((start + 3, bytes((0xB0, 1, int(rng.integers(0, 127))))))
-        at += step * float(rng.uniform(0.7, 1.3))
-    return sorted(score, key=lambda event: event[0]), (at + _S) / _S
+    end = float(LEAD)
+    for hand in range(n_hands):
+        at, key = LEAD + hand * step / n_hands, -1
+        for index in range(hand, n_notes, n_hands):
+            gap = step * float(rng.uniform(0.7, 1.3))
+            start, length = int(at), max(int(gap * rng.uniform(0.2, 0.9)), shortest)
+            key = int(rng.choice([other for other in range(36 + 12 * hand, 48 + 12 * hand) if other != key]))
+            score.append((start, bytes((0x90 | hand, key, int(rng.integers(30, 127))))))
+            score.append((start + length, bytes((0x80 | hand, key, 0))))
+            if index % 5 == 0:
+                score += _swelling(start + length // 4, length // 2, bytes((0xE0 | hand, 0)), int(rng.integers(0, 128)))
+                score.append((start + length, bytes((0xE0 | hand, 0, 64))))
+            if index % 7 == 0:
+                score += _swelling(start, length, bytes((0xD0 | hand,)), int(rng.integers(0, 128)))
+            at += gap
+        end = max(end, at)
+    for at in range(LEAD, int(end), 2 * _S):
+        score += _swelling(at, _S, bytes((0xB0, int(rng.integers(1, 3)))), int(rng.integers(0, 128)))
+    for at in range(LEAD + 3 * _S, int(end), 3 * _S):
+        score.append((at, bytes((0xC0, int(rng.integers(0, n_programs))))))
+    return sorted(score, key=lambda event: event[0]), (end + _S) / _S
+
+
+def _swelling(start: int, n_frames: int, head: bytes, peak: int) -> Score:
+    """A control that goes up to `peak`, 0 to 127, and back, in eight messages that begin with `head`."""
+    rest = 64 if head[0] & 0xF0 == 0xE0 else 0
+    return [
+        (start + n_frames * index // 8, head + bytes((round(rest + (peak - rest) * np.sin(np.pi * index / 7)),)))
+        for index in range(8)
+    ]
 
 
 def storm(seconds: float, *, events_a_second: float, seed: int) -> tuple[Score, list[int]]:
@@ -141,6 +166,17 @@ def latencies(tape: Recorder, score: Score, events: list[int]) -> tuple[list[int
 
 
 def twins(bench: Bench, key: int, message: bytes, *, f0_hz: float | None) -> dict[str, Any]:
+    """`twin_notes` of the preset with the hardest onset, on an engine of their own."""
+    with recorder() as tape, play_with([hard_preset()], bench, has_window=True) as stage:
+        tape.meanwhile = stage.poll
+        stage.wait_for_onsets(200)
+        tape.settle()
+        return twin_notes(stage, tape, bench.settings.n_twins, key, message, f0_hz=f0_hz)
+
+
+def twin_notes(
+    stage: Stage, tape: Recorder, n_wanted: int, key: int, message: bytes, *, f0_hz: float | None
+) -> dict[str, Any]:
     """Notes of one seed, twice plain and once with `message` in the middle -> latencies of what it changes.
 
     Pairs go on until enough have told something. What tells nothing is counted: `unseen`, where the recorder was late;
@@ -150,49 +186,44 @@ def twins(bench: Bench, key: int, message: bytes, *, f0_hz: float | None) -> dic
     found: list[int] = []
     lost = {"not_found": 0, "unlike": 0, "unseen": 0}
     floors: list[float] = []
-    n_wanted = bench.settings.n_twins
-    with recorder() as tape, play_with([hard_preset()], bench, has_window=True) as stage:
-        tape.meanwhile = stage.poll
-        stage.wait_for_onsets(200)
-        for index in range(_TIMES * n_wanted):
-            if len(found) >= n_wanted:
-                break
-            # The same place within the period for all three, another one for every pair.
-            start = LEAD // 128 * 128 + 11 * index % 128
-            shift = round(_MOVED_S * _S) + 17 * index % 128
-            score = [event for turn in range(3) for event in _twin(start + turn * pitch, key, length)]
-            score.append((start + 2 * pitch + shift, message))
-            take = tape.play(sorted(score, key=lambda event: event[0]), (start + 3 * pitch) / _S)
-            begin = [start + turn * pitch for turn in range(3)]
-            # Twins are compared sample by sample; what is lost between them moves the next one as a whole.
-            if not all(take.is_whole(at - _PERIOD_MOST, at + length) for at in begin):
-                lost["unseen"] += 1
-                continue
-            plain, again, moved = (take.audio[at : at + length] for at in begin)
-            before, after = shift - round(_BEFORE_S * _S), shift + round(_AFTER_S * _S)
-            level = float(np.sqrt(np.mean(plain[before:shift] ** 2)))
-            floor = analysis.loudest_difference(plain, again, before, after)
-            floor = max(floor, analysis.loudest_difference(plain, moved, before, shift))
-            floors.append(floor / max(level, 1e-9))
-            if f0_hz is None and floor > _LIKE * level:
-                lost["unlike"] += 1
-                continue
-            if f0_hz is not None:
-                latency = analysis.bend_after(plain, moved, shift, f0_hz)
-            else:
-                threshold = max(_PARTED * floor, _HEARD * level)
-                latency = analysis.difference_after(plain[:after], moved[:after], shift, threshold)
-            if latency is None:
-                lost["not_found"] += 1
-            else:
-                found.append(latency)
-        figures = stage.window_figures()
-        meter = stage.meter()
+    for index in range(_TIMES * n_wanted):
+        if len(found) >= n_wanted:
+            break
+        # The same place within the period for all three, another one for every pair.
+        start = LEAD // 128 * 128 + 11 * index % 128
+        shift = round(_MOVED_S * _S) + 17 * index % 128
+        score = [event for turn in range(3) for event in _twin(start + turn * pitch, key, length)]
+        score.append((start + 2 * pitch + shift, message))
+        take = tape.play(sorted(score, key=lambda event: event[0]), (start + 3 * pitch) / _S)
+        begin = [start + turn * pitch for turn in range(3)]
+        # Twins are compared sample by sample; what is lost between them moves the next one as a whole.
+        if not all(take.is_whole(at - _PERIOD_MOST, at + length) for at in begin):
+            lost["unseen"] += 1
+            continue
+        plain, again, moved = (take.audio[at : at + length] for at in begin)
+        before, after = shift - round(_BEFORE_S * _S), shift + round(_AFTER_S * _S)
+        level = float(np.sqrt(np.mean(plain[before:shift] ** 2)))
+        floor = analysis.loudest_difference(plain, again, before, after)
+        floor = max(floor, analysis.loudest_difference(plain, moved, before, shift))
+        floors.append(floor / max(level, 1e-9))
+        if f0_hz is None and floor > _LIKE * level:
+            lost["unlike"] += 1
+            continue
+        if f0_hz is not None:
+            latency = analysis.bend_after(plain, moved, shift, f0_hz)
+        else:
+            threshold = max(_PARTED * floor, _HEARD * level)
+            latency = analysis.difference_after(plain[:after], moved[:after], shift, threshold)
+        if latency is None:
+            lost["not_found"] += 1
+        else:
+            found.append(latency)
+    meter = stage.meter()
     return {
         **analysis.spread_ms(found), **lost,
         "unmoved_twins_differ_by": float(np.median(floors)) if floors else 0.0,
         "redrawn": meter.redrawn, "n_steps": meter.n_steps, "draw_ms": meter.draw_ms, "frames_ms": meter.frames_ms,
-        **figures,
+        **stage.window_figures(),
     }  # fmt: skip
 
 

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.commands.stage_bench import analysis, run
-from app.commands.stage_bench.player import Bench, BenchSettings
+from app.commands.stage_bench import analysis, run, soak, strength
+from app.commands.stage_bench.player import Bench, BenchSettings, ProcessMemory
 from app.commands.stage_bench.rig import Take
 from app.commands.stage_bench.run import run_parts, table
-from app.commands.stage_bench.scores import dense, many, storm, struck_notes
+from app.commands.stage_bench.scores import LEAD, dense, hands, storm, struck_notes
 from app.commands.stage_bench.silence import SilentClient
+from app.live.stage.meter import LiveMeter
+from app.store.adapters import find_adapter
+from app.store.installed_packs import packs_folder
+from app.store.presets import load_preset
 from synth.errors import UserError
 from synth.spec import SAMPLE_RATE_HZ, Float32Array
 
@@ -114,18 +121,112 @@ def test_an_unknown_part_is_said(tmp_path: Path) -> None:
         run_parts("speed", BenchSettings(), period_frames=128, out=None, again=False, quiet=True)
 
 
-def test_many_notes_are_short_and_never_struck_twice_at_once() -> None:
-    score, seconds = many(600, notes_a_second=150.0, seed=2)
-    assert 600 / 200.0 < seconds < 600 / 100.0
-    assert sum(data[0] == 0x90 for _, data in score) == 600
-    down: dict[int, int] = {}
+def test_hands_play_a_note_at_a_time_and_none_too_short_at_the_pace_asked_for() -> None:
+    score, seconds = hands(560, notes_a_second=28.0, n_programs=4, shortest=257, seed=2)
+    assert seconds == pytest.approx(560 / 28.0 + 1.2, rel=0.15)
+    assert sum(data[0] & 0xF0 == 0x90 for _, data in score) == 560
+    down: dict[int, tuple[int, int]] = {}  # hand -> its key, and since when
     for at, data in score:
-        if data[0] == 0x90:
-            assert data[1] not in down
-            down[data[1]] = at
-        elif data[0] == 0x80:
-            assert at - down.pop(data[1]) <= 0.05 * SAMPLE_RATE_HZ
+        kind, hand = data[0] & 0xF0, data[0] & 0x0F
+        if kind == 0x90:
+            assert hand not in down
+            down[hand] = data[1], at
+        elif kind == 0x80:
+            key, since = down.pop(hand)
+            assert key == data[1]
+            assert at - since >= 257
     assert not down
+    assert {data[0] & 0x0F for _, data in score} == {0, 1, 2, 3}
+
+
+def test_hands_bend_press_swell_and_choose_presets() -> None:
+    score, _ = hands(300, notes_a_second=28.0, n_programs=4, shortest=257, seed=3)
+    assert {data[0] & 0xF0 for _, data in score} == {0x80, 0x90, 0xB0, 0xC0, 0xD0, 0xE0}
+    assert all(0 <= byte < 128 for _, data in score for byte in data[1:])
+    assert {data[1] for _, data in score if data[0] & 0xF0 == 0xC0} <= {0, 1, 2, 3}
+    bends = {hand: [data[2] for _, data in score if data[0] == 0xE0 | hand] for hand in range(4)}
+    assert all(len(set(values)) > 8 and values[-1] == 64 for values in bends.values())
+
+
+def reading(**changes: int) -> LiveMeter:
+    named: dict[str, Any] = {
+        field.name: {"str": "playing", "float": 0.0}.get(str(field.type), 0) for field in fields(LiveMeter)
+    }
+    named.update(changes)
+    return LiveMeter(**named)
+
+
+def test_a_note_is_sung_or_stolen_or_lost() -> None:
+    before = reading(notes=10, heard_notes=9, stolen_unheard=1)
+    after = reading(notes=108, heard_notes=100, stolen_unheard=5)
+    counted = soak._counted(100, before, after)
+    assert (counted["sung"], counted["stolen_unheard"], counted["lost"], counted["not_begun"]) == (91, 4, 5, 2)
+    assert soak._counted(100, before, reading(notes=110, heard_notes=109, stolen_unheard=1))["lost"] == 0
+
+
+def test_memory_grows_by_process_and_a_new_one_is_all_growth() -> None:
+    grown = soak._growth({"host": ProcessMemory(90.0, 20.0)}, {
+        "host": ProcessMemory(95.0, 21.0), "stridor-performer": ProcessMemory(40.0, 8.0)
+    })  # fmt: skip
+    assert grown == {"host": ProcessMemory(5.0, 1.0), "stridor-performer": ProcessMemory(40.0, 8.0)}
+
+
+def test_a_soak_is_as_long_as_is_asked_by_notes_or_by_seconds() -> None:
+    assert BenchSettings(seconds=3600.0).n_soak_notes == 100_800
+    assert BenchSettings(seconds=3600.0, soak_notes=500).n_soak_notes == 500
+
+
+def test_a_fader_moves_from_end_to_end_or_not_at_all() -> None:
+    assert strength.control_moves("still", 1) == []
+    swept = [data[2] for _, data in strength.control_moves("swept", 1)]
+    assert (min(swept), max(swept)) == (0, 127)
+    assert max(abs(after - before) for before, after in pairwise(swept)) <= 2
+    jumped = strength.control_moves("jumped", 1)
+    assert [data[2] for _, data in jumped[:4]] == [127, 0, 127, 0]
+    assert {at for at, _ in jumped}.isdisjoint(at for at, _ in strength.control_moves("jumped", 2))
+
+
+def take_of(kind: str, *, click: float = 0.0) -> strength._Held:
+    """A held note like noise; `click` at a boundary of its frames in the 60 ms after each of the control's moves."""
+    rng = np.random.default_rng(5)
+    audio = 0.1 * np.convolve(rng.standard_normal(7 * SAMPLE_RATE_HZ), np.hanning(16), mode="same").astype(np.float32)
+    moves = tuple(at for at, _ in strength.control_moves(kind, 1))
+    for at in moves:
+        boundary = LEAD + 256 + ((at - LEAD) // 480 + 3) * 480
+        audio[boundary + 9 :] += click * rng.choice([-1.0, 1.0])
+    return strength._Held(Take(audio, ()), moves, {"zero_frames": 0})
+
+
+@pytest.mark.parametrize("kind", ["swept", "jumped"])
+def test_moves_that_click_are_told_from_moves_that_do_not(kind: str) -> None:
+    smooth = analysis.seam_test(*strength._seams([take_of(kind)] * 2, 128), reach=24)
+    clicking = analysis.seam_test(*strength._seams([take_of(kind, click=0.7)] * 2, 128), reach=24)
+    assert smooth["n_seams"] > 100
+    assert smooth["step_p"] > 0.01
+    assert clicking["step_p"] < 0.01
+
+
+def test_takes_that_are_not_whole_say_nothing_of_seams() -> None:
+    whole = take_of("jumped")
+    late = strength._Held(Take(whole.take.audio, (48_000,)), whole.moves, {"zero_frames": 0})
+    lost = strength._Held(whole.take, whole.moves, {"zero_frames": 128})
+    faded = whole.take.audio.copy()
+    faded[3 * SAMPLE_RATE_HZ :] = 0.0
+    starved = strength._Held(Take(faded, ()), whole.moves, {"zero_frames": 0})
+    assert whole.is_whole
+    assert not any(take.is_whole for take in (late, lost, starved))
+    assert not analysis.seam_verdict([analysis.seam_test(*strength._seams([late, lost, starved], 128))])["met"]
+
+
+def test_the_voices_are_installed_where_nobody_else_keeps_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    before = {name: os.environ.get(name) for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    with strength._home_of_its_own():
+        folder = packs_folder()
+        assert load_preset(strength._PRESET).adapter_strengths()
+        assert find_adapter(load_preset(strength._PRESET).adapters[0].id).is_relative_to(folder)
+    assert not folder.exists()
+    assert before == {name: os.environ.get(name) for name in before}
 
 
 def test_a_storm_is_as_dense_as_it_says_and_brings_notes_of_its_own() -> None:
