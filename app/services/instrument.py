@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,33 +18,23 @@ import numpy as np
 
 from app.audio import messages as sound
 from app.live.stage.meter import LiveMeter
-from app.render.grid import n_samples_of
-from app.render.messages import CellsWritten, ClipReady, Export, Extract, MeasuredSpan, PreviewMade, Render, Reply
-from app.render.renderer import QUALITIES
+from app.render.messages import CellsWritten, ClipReady, MeasuredSpan, PreviewMade, Reply
 from app.render.worker import WorkerSettings
 from app.services.events import (
     AudioChanged,
     DeviceLost,
     DevicesChanged,
-    EngineFailed,
     EngineReady,
     Event,
-    Exported,
-    ExportFailed,
-    Extracted,
-    ExtractFailed,
     Notice,
     RecordingState,
-    RenderCancelled,
-    RenderFailed,
-    RenderFinished,
 )
-from app.services.link import SamplerDied, SamplerLink
+from app.services.link import SamplerDied
 from app.services.loose_sounds import LooseSounds, temporary_folder
 from app.services.measured import MeasuredCurves
 from app.services.parts import LiveLike, SoundLike
 from app.services.previews import Previews, PreviewWish
-from app.services.requests import RenderRequests
+from app.services.sampler import Sampler
 from app.services.voice_in import VoiceInLike
 from app.state.controller_profile import ControllerProfile
 from app.state.passage import Passage
@@ -54,10 +43,6 @@ from synth.errors import UserError
 from synth.spec import SAMPLE_RATE_HZ, Float32Array
 
 _log = logging.getLogger(__name__)
-
-_MAX_RESTARTS = 3
-_RESTART_WINDOW_S = 60.0
-_GONE = ("The sampler is not running.", "Save your work and start Stridor again.")
 
 
 class Instrument:
@@ -78,28 +63,22 @@ class Instrument:
         """
         self._sound = sound_client
         self._live = live
-        self._clock = clock
         self._folder = temporary_folder(settings.folder)
-        self._link = SamplerLink(replace(settings, folder=self._folder))
+        self._sampler = Sampler(replace(settings, folder=self._folder), clock, self._note)
         self._loose = LooseSounds(self._folder, sound_client)
-        self._requests = RenderRequests()
         self._curves = MeasuredCurves()
         beside = self._folder / "cells" if settings.cache_folder is None else settings.cache_folder
         self._previews = Previews(beside.with_name("previews"), sound_client, read_weights)
         self._others: list[Callable[[], Sequence[Event]]] = []
         self._events: list[Event] = []  # produced outside poll(), handed out by the next one
         self._audio = _silence(0)
-        self._exports: deque[Path] = deque()  # asked for and not answered
-        self._extracts: list[Path] = []
-        self._restarts_s: deque[float] = deque()
-        self._gave_up = False
         self._is_open = False
 
     # ---- life
 
     def start(self) -> None:
         self._is_open = True
-        self._link.start()
+        self._sampler.start()
         self._previews.start()
         self._sound.start()
         self._live.start()
@@ -107,57 +86,37 @@ class Instrument:
     def close(self) -> None:
         self._is_open = False
         self._live.close()
-        self._link.close()
+        self._sampler.close()
         self._sound.close()
         self._audio = _silence(0)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def poll(self) -> list[Event]:
-        for reply in self._link.take():
+        for reply in self._sampler.take():
             self._hear(reply)
         self._events += [*self._sound_events(), *self._live.poll()]
         self._events += [event for poll in self._others for event in poll()]
-        due = self._requests.due(self._clock(), has_audio=len(self._audio) > 0) if self._is_open else None
-        if due is not None:
-            self._send_render(due)
-        elif self._is_idle() and (command := self._previews.due()) is not None:
-            self._link.post(command)
+        if self._is_open and not self._sampler.send_due(has_audio=len(self._audio) > 0):
+            self._make_preview()
         events, self._events = self._events, []
         return events
 
     # ---- renders
 
     def render(self, passage: Passage, *, quality: str = "draft", playhead_s: float = 0.0) -> int:
-        if quality not in QUALITIES:
-            raise ValueError(f"no quality {quality!r}")
-        request_id, replaced = self._requests.ask(passage, quality=quality, playhead_s=playhead_s, now_s=self._clock())
-        if replaced is not None:
-            self._events.append(RenderCancelled(replaced))
-        return request_id
+        return self._sampler.render(passage, quality=quality, playhead_s=playhead_s)
 
     def cancel(self) -> None:
-        waiting_id, command = self._requests.call_off()
-        if waiting_id is not None:
-            self._events.append(RenderCancelled(waiting_id))
-        if command is not None:
-            self._link.post(command)
+        self._sampler.cancel()
 
     def audio(self) -> Float32Array:
         return self._audio
 
     def export(self, passage: Passage, path: Path, *, quality: str = "final", stems: bool = False) -> None:
-        if self._gave_up:
-            self._events.append(ExportFailed(*_GONE))
-            return
-        self._exports.append(path)
-        self._link.post(Export(passage, path, quality, stems))
+        self._sampler.export(passage, path, quality, stems=stems)
 
     def extract(self, audio_path: Path) -> None:
-        if self._gave_up:
-            self._events.append(ExtractFailed(*_GONE))
-            return
-        self._extracts.append(audio_path)
-        self._link.post(Extract(audio_path))
+        self._sampler.extract(audio_path)
 
     def want_previews(self, wishes: Sequence[PreviewWish]) -> None:
         self._previews.want(wishes)
@@ -171,25 +130,23 @@ class Instrument:
     def play_sound(self, sound: Float32Array) -> None:
         self._told_trouble(lambda: self._loose.play(sound))
 
-    def _is_idle(self) -> bool:
-        """Whether nobody waits for a core: neither a render nor a live note."""
-        if not self._is_open or self._gave_up or self._requests.is_busy or self._exports or self._extracts:
-            return False
-        return (meter := self._live.meter()) is None or meter.voices == 0
-
-    def _send_render(self, command: Render) -> None:
-        if self._gave_up:
-            self._requests.ended(command.request_id)
-            self._events.append(RenderFailed(command.request_id, *_GONE, details=""))
+    def _make_preview(self) -> None:
+        """One more, while nobody waits for a core: neither a render nor a live note."""
+        if not self._sampler.is_idle or ((meter := self._live.meter()) is not None and meter.voices > 0):
             return
-        self._link.post(command)
+        if (command := self._previews.due()) is not None:
+            self._sampler.post(command)
+
+    def _note(self, event: Event) -> None:
+        self._events.append(event)
 
     # ---- what the sampler says
 
     def _hear(self, reply: Reply | SamplerDied) -> None:
         match reply:
             case SamplerDied():
-                self._revive(reply)
+                self._previews.forget()
+                self._sampler.revive(reply, len(self._audio))
             case ClipReady():
                 self._take_clip(reply)
             case CellsWritten():
@@ -199,24 +156,10 @@ class Instrument:
             case PreviewMade():
                 self._previews.hear(reply)
             case _:
-                self._close_books(reply)
+                if isinstance(reply, EngineReady):
+                    self._previews.use_weights(reply.weights_hash)
+                self._sampler.note_answer(reply)
                 self._events.append(reply)
-
-    def _close_books(self, event: Event) -> None:
-        """Note that something asked for has been answered."""
-        match event:
-            case EngineReady():
-                self._previews.use_weights(event.weights_hash)
-            case RenderFinished() | RenderCancelled() | RenderFailed():
-                self._requests.ended(event.request_id)
-            case Exported() | ExportFailed():
-                if self._exports:  # they are carried out, and answered, in the order of asking
-                    self._exports.popleft()
-            case Extracted() | ExtractFailed():
-                if self._extracts:
-                    self._extracts.pop()
-            case _:
-                pass
 
     def _take_clip(self, ready: ClipReady) -> None:
         try:
@@ -231,36 +174,6 @@ class Instrument:
         # Over nothing, only cells that have been made are news: the rest is as silent as it was.
         if ready.is_afresh and not was_empty:
             self._events.append(AudioChanged(ready.request_id, 0.0, ready.n_samples / SAMPLE_RATE_HZ))
-
-    def _revive(self, died: SamplerDied) -> None:
-        """Start the sampler again with the render it was at, unless it keeps dying."""
-        _log.warning("the sampler process ended with exit code %s", died.exit_code)
-        self._fail_what_died()
-        self._previews.forget()
-        now_s = self._clock()
-        while self._restarts_s and now_s - self._restarts_s[0] > _RESTART_WINDOW_S:
-            self._restarts_s.popleft()
-        unfinished = self._requests.with_sampler
-        if len(self._restarts_s) >= _MAX_RESTARTS:
-            self._gave_up = True
-            self._events.append(EngineFailed("The sampler keeps stopping and was not started again.", _GONE[1]))
-            if unfinished is not None:
-                self._send_render(unfinished)
-            return
-        self._restarts_s.append(now_s)
-        self._events.append(Notice("The sampler stopped unexpectedly and has been started again.", "Nothing is lost."))
-        self._link.start()
-        if unfinished is not None:
-            same_length = len(self._audio) == n_samples_of(unfinished.passage.duration_s)
-            self._link.post(replace(unfinished, has_audio=same_length))
-
-    def _fail_what_died(self) -> None:
-        while self._exports:
-            path = self._exports.popleft()
-            self._events.append(ExportFailed(f"{path} was not written: the sampler stopped.", "Export again."))
-        while self._extracts:
-            path = self._extracts.pop()
-            self._events.append(ExtractFailed(f"{path} was not read: the sampler stopped.", "Open it again."))
 
     # ---- sound
 
@@ -357,7 +270,7 @@ class Instrument:
         self._live.programs_changed()
 
     def live_processes(self) -> Mapping[str, int]:
-        own = {"window": os.getpid(), "render sampler": self._link.pid}
+        own = {"window": os.getpid(), "render sampler": self._sampler.pid}
         return {name: pid for name, pid in own.items() if pid is not None} | dict(self._live.processes())
 
     def start_recording(self, path: Path | None = None) -> None:

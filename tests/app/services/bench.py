@@ -95,6 +95,6 @@ class Bench:
         return [event for event in self.events if isinstance(event, kind)]
 
     def sampler(self) -> psutil.Process:
-        pid = self.instrument._link.pid
+        pid = self.instrument._sampler.pid
         assert pid is not None
         return psutil.Process(pid)
