@@ -31,10 +31,12 @@ def soak(bench: Bench) -> dict[str, Any]:
 
     Every note asked for is sung (its first sample was played), stolen before that (it made room for others: the
     machine or the profile allows no more voices), or lost: never heard though nobody stole it. None is let go sooner
-    than two periods, so no note may be lost for being short. Of the lost, `not_begun` are those whose event did not reach
-    the performer: JACK drops what a client that is late, the recorder too, has not passed on in its period. Memory is counted from the end of the warm-up on, for
-    every process and its host: what each has for itself. The latents of onsets, which have a byte budget of their own,
-    are told apart from what is asked; onsets themselves lie in shared memory, whose size is fixed.
+    than two periods, so no note may be lost for being short. Of the lost, `not_begun` are those whose event did not
+    reach the performer: JACK drops what a client that is late, the recorder too, has not passed on in its period.
+
+    Memory is counted from the end of the warm-up on, for every process and its host: what each has for itself. The
+    latents of onsets, which have a byte budget of their own, are told apart from what is asked; onsets themselves lie
+    in shared memory, whose size is fixed.
     """
     settings = bench.settings
     n_wanted, shortest = settings.n_soak_notes, 2 * bench.jack.period_frames + 1
