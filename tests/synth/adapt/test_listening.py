@@ -7,14 +7,17 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import soundfile
 
+import synth.adapt.adaptation as adaptation
 import synth.adapt.training as training
 from synth.adapt.adaptation import Wanted, adapt
 from synth.adapt.listening import HEARD_FILE, Preview, read_previews
-from synth.adapt.training import AdaptRecipe
+from synth.adapt.task import Outside
+from synth.adapt.training import AdaptRecipe, TrainingPlan
 from synth.adapters.file import read_adapter
 from synth.corpus.importers.layouts import Terms
 from synth.errors import UserError
@@ -51,6 +54,27 @@ def test_previews_are_sung_while_it_trains_and_the_nearest_may_be_chosen(request
     assert (tmp_path / "heard" / "recording.flac").is_file()
     assert set(done.report["chosen"]["control_errors"]) >= {"last", "nearest"}
     assert read_adapter(tmp_path / "heard" / HEARD_FILE).info.method == "sara"
+
+
+@pytest.mark.parametrize(("stage", "heard"), [(0, 2), (1, 3)])
+def test_nothing_is_heard_before_something_was_learnt(stage: int, heard: int) -> None:
+    """LoRA's file has all its layers before the first step already, which sing as the base does."""
+    times: list[object] = []
+    outside = Outside(cast(Any, None), {}, (), average=cast(Any, object()))
+    hear = TrainingPlan.heard_by(cast(Any, None), times.append, stage, outside, {})
+    assert not any(hear() for _ in range(3))
+    assert len(times) == heard
+
+
+def test_where_nobody_sings_in_what_chooses_the_last_is_taken(
+    request_for: Wanted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adaptation, "recordings_of", lambda *_given: [])
+    given: Any = None
+    material: Any = type("Nothing", (), {"corpus": None})
+    for candidates, chosen in (({"last": {}, "nearest": {}}, "last"), ({"last": {}, "best": {}}, "best")):
+        found = adaptation._best(given, given, candidates, given, material, request_for, lambda _what, _share: None)
+        assert found == (chosen, {})
 
 
 def test_listening_changes_nothing_of_the_training(request_for: Wanted, tmp_path: Path) -> None:
