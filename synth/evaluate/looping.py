@@ -3,10 +3,19 @@
 What stays the same in a held note (its mean spectrum, a slow trend) is taken out of every band; what is left is
 correlated with itself. A note pasted together from one piece correlates with 1 at the length of the piece; vibrato
 correlates too, in throats as in models, so the yardstick is what real held notes of the same length do.
+
+Mean and trend are taken out of both overlapping ends at every lag anew. Taken out of the whole stretch only, they
+leave its ends bent the same way: unlike each other at middle lags, alike at long ones, with no repetition in either.
+
+The largest of many correlations is never 0, and the fewer independent movements a voice makes, the larger it is by
+chance. What chance gives is therefore measured: the same stretch against stretches elsewhere in the note, turned round
+in time (surrogate data, after Theiler et al. 1992): bands, their covariance and how fast they move stay, but a
+repetition that runs forwards cannot be met there, not even one that fills the whole note.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,27 +57,65 @@ class SelfSimilarity:
 
 def audible_bands(log_mel_db: Float64Array) -> Float64Array:
     """Bands whose mean is within _AUDIBLE_DB of the loudest: [n_frames, bands] -> [n_frames, fewer]."""
+    return log_mel_db[:, _is_audible(log_mel_db)]
+
+
+def _is_audible(log_mel_db: Float64Array) -> NDArray[np.bool_]:
     level = log_mel_db.mean(axis=0)
-    return log_mel_db[:, level > level.max() - _AUDIBLE_DB]
+    return level > level.max() - _AUDIBLE_DB
 
 
-def lag_correlation(log_mel_db: Float64Array) -> Float64Array:
-    """Correlation of the detrended bands with themselves at every lag -> [n_frames], from lag 0 (1.0) on.
+def lag_correlation(log_mel_db: Float64Array, later_db: Float64Array | None = None) -> Float64Array:
+    """Correlation of bands [n_frames, bands] with themselves at every lag -> [n_frames], from lag 0 (1.0) on.
 
-    Normalised by the energy of both overlapping ends, so that a loop gives 1 at any lag; NaN where nothing moves.
+    later_db  another stretch like the first, whose end is held against the first one's beginning; None: the same
+
+    Mean and linear trend of every band are those of the overlap, and so is the energy that it is normalised by: a loop
+    gives 1 at any lag, and 0 is what is expected of ends that know nothing of each other. NaN where nothing moves.
     """
+    other = log_mel_db if later_db is None else later_db
     n = len(log_mel_db)
-    t = np.linspace(-1.0, 1.0, n)[:, None]
-    centred = log_mel_db - log_mel_db.mean(axis=0)
-    centred = centred - t * (np.sum(t * centred, axis=0) / np.sum(t**2))
-    spectrum = np.fft.rfft(centred, 2 * n, axis=0)
-    products = np.fft.irfft(np.sum(np.abs(spectrum) ** 2, axis=1))[:n]
-    energy = np.concatenate(([0.0], np.cumsum(np.sum(centred**2, axis=1))))
+    earlier, later = log_mel_db - log_mel_db.mean(axis=0), other - other.mean(axis=0)
+    spectra = [np.fft.rfft(bands, 2 * n, axis=0) for bands in (earlier, later)]
+    products = np.fft.irfft(np.sum(np.conj(spectra[0]) * spectra[1], axis=1))[:n]
     lags = np.arange(n)
-    early, late = energy[n - lags], energy[-1] - energy[lags]
-    scale = np.sqrt(np.maximum(early * late, 0.0))
+    first_energy, *first = _overlap_moments(earlier, np.zeros_like(lags), n - lags)
+    last_energy, *last = _overlap_moments(later, lags, np.full_like(lags, n))
+    products = products - sum(np.sum(a * b, axis=1) for a, b in zip(first, last, strict=True))
+    scale = np.sqrt(np.maximum(first_energy * last_energy, 0.0))
+    least = 1e-6 * max(float(np.sqrt(np.sum(earlier**2) * np.sum(later**2))), 1e-12)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(scale > 1e-6 * max(float(energy[-1]), 1e-12), products / scale, np.nan)
+        return np.where(scale > least, products / scale, np.nan)
+
+
+def _overlap_moments(
+    bands: Float64Array, begin: NDArray[np.int64], end: NDArray[np.int64]
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Of the frames begin..end of bands [n_frames, bands], for every pair of those [n]: the energy left when mean and
+    trend are out [n], and what goes with them: the parts along a constant and along a line of unit length [n, bands].
+    """
+    frame = np.arange(len(bands), dtype=np.float64)[:, None]
+    nothing = np.zeros((1, bands.shape[1]))
+    sums, moments, energies = (
+        np.concatenate([nothing, np.cumsum(values, axis=0)]) for values in (bands, frame * bands, bands**2)
+    )
+    n = (end - begin)[:, None].astype(np.float64)
+    total = sums[end] - sums[begin]
+    tilted = moments[end] - moments[begin] - (begin[:, None] + 0.5 * (n - 1.0)) * total
+    constant, line = total / np.sqrt(n), tilted / np.sqrt(np.maximum(n * (n**2 - 1.0) / 12.0, 1.0))
+    energy = np.sum(energies[end] - energies[begin] - constant**2 - line**2, axis=1)
+    return energy, constant, line
+
+
+def chance_peak(log_mel_db: Float64Array, elsewhere_db: Sequence[Float64Array]) -> float:
+    """The peak that self_similarity of a stretch [n_frames, bands] would find without any repetition: the mean of its
+    largest correlations with other stretches of the same length, each turned round in time. NaN for none."""
+    audible = _is_audible(log_mel_db)
+    lags = slice(round(SHORTEST_LAG_S * FRAME_RATE_HZ), len(log_mel_db) - _LEAST_OVERLAP_FRAMES)
+    found = [lag_correlation(log_mel_db[:, audible], other[::-1, audible])[lags] for other in elsewhere_db]
+    # Where nothing moves nothing is alike by chance.
+    peaks = [float(np.max(r[np.isfinite(r)], initial=0.0)) for r in found]
+    return float(np.mean(peaks)) if peaks else float("nan")
 
 
 def self_similarity(audio: Float32Array, least_overlap: float = 0.0) -> SelfSimilarity:

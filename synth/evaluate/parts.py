@@ -234,7 +234,12 @@ def _proof(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
 )
 def _sustained(bench: Workbench, box: TimeBox, progress: Progress) -> Any:
     sizes, singer = bench.sizes, bench.singer
-    plan = SustainedPlan(n_notes=sizes.sustained_notes, step_lanes=sizes.sustained_lanes, drifts=sizes.sustained_drifts)
+    plan = SustainedPlan(
+        n_notes=sizes.sustained_notes,
+        n_long_notes=2 * sizes.sustained_notes,
+        step_lanes=sizes.sustained_lanes,
+        drifts=sizes.sustained_drifts,
+    )
     return run_sustained(singer.engine, bench.corpus, quality=singer.quality, plan=plan, box=box, on_progress=progress)
 
 

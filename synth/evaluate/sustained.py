@@ -15,6 +15,7 @@ import numpy as np
 
 from synth.evaluate import looping, straightness
 from synth.evaluate.clusters import clustered, clustered_interval
+from synth.evaluate.distances import log_mel
 from synth.evaluate.held_notes import HeldNote, excerpts, held_gesture, held_notes, with_drift
 from synth.evaluate.late_obedience import STEP_LANES, LateObedience, evaluate_late_obedience
 from synth.evaluate.report_form import aligned, plain
@@ -31,20 +32,24 @@ if TYPE_CHECKING:
 _SETTLE_S = 1.0  # the note's beginning and end are no sustained sound
 _LOOP_QUANTILE = 0.95
 _NOTES_SHARE = 0.5  # of the time; the lanes asked early and late take the rest
-_LIKENESS = ("mean", "peak", "outlier", "distance_db")
+_LIKENESS = ("mean", "peak", "beyond_chance", "outlier", "distance_db")
+_N_ELSEWHERE = 2  # stretches of the same note that say what chance gives
 
 
 @dataclass(frozen=True, slots=True)
 class SustainedPlan:
     """How much is sung.
 
-    n_notes     real notes that are held for held_s each
+    n_notes     real notes that are held for held_s each, every label in turn
+    n_long_notes  real notes long enough for excerpts of looping.EXCERPT_S, held as well: self-similarity is compared
+                note by note
     n_excerpts  of each held note, for each kind of excerpt
     drifts      amounts of the sampled residual F0 (0: the lane exactly; 0.5: the default) that are listened to
     step_lanes, step_seeds   late obedience: lanes, and how often each of five steps is sung
     """
 
     n_notes: int = 12
+    n_long_notes: int = 12
     held_s: float = 30.0
     n_excerpts: int = 6
     drifts: tuple[float, ...] = (0.0, 0.5, 1.0)
@@ -55,7 +60,8 @@ class SustainedPlan:
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """One figure of self-similarity: excerpts of real held notes, of the model's, and generated - real."""
+    """One figure of self-similarity: excerpts of real notes, of the same notes held by the model, and the mean over
+    notes of generated - real."""
 
     figure: str
     real: Interval
@@ -65,9 +71,12 @@ class Likeness:
 
 @dataclass(frozen=True, slots=True)
 class LoopFigures:
-    """Self-similarity of held notes at lags over 0.5 s, the model's beside the real ones', excerpts of equal length.
+    """Self-similarity of held notes at lags over 0.5 s, each beside the real note it was made from, excerpts of equal
+    length.
 
-    likeness      figures of looping.SelfSimilarity; `distance_db` falls where a note stays closer to itself
+    likeness      figures of looping.SelfSimilarity; `distance_db` falls where a note stays closer to itself.
+                  `beyond_chance` is the peak less looping.chance_peak, of notes with two excerpts or more; real notes
+                  cannot be below 0 but by chance, so that is what held notes are judged by
     real_peak_95  95 % quantile of the real excerpts' peaks
     share_over    of generated excerpts whose peak is over that (0.05 for another set of real notes)
     whole_peaks   largest correlation of each whole generated note at any lag up to half its length
@@ -85,8 +94,14 @@ class LoopFigures:
 
     @property
     def more_alike(self) -> tuple[str, ...]:
-        """Figures in which held notes are more alike to themselves than real ones, beyond the interval."""
-        return tuple(found.figure for found in self.likeness if _is_more_alike(found))
+        """Figures in which held notes are more alike to themselves than real ones, beyond the interval.
+
+        The peak counts less what chance gives, where that is known: a voice of few independent movements has a higher
+        one against stretches it shares nothing with as well.
+        """
+        corrected = any(one.figure == "beyond_chance" and np.isfinite(one.generated.low) for one in self.likeness)
+        judged = [found for found in self.likeness if not (corrected and found.figure == "peak")]
+        return tuple(found.figure for found in judged if _is_more_alike(found))
 
     @property
     def repeats(self) -> bool:
@@ -96,6 +111,9 @@ class LoopFigures:
 
 
 def _is_more_alike(found: Likeness) -> bool:
+    if found.figure == "beyond_chance":
+        # Chance itself is the yardstick: few real notes are long enough to say how far beyond it they go.
+        return found.generated.low > 0.0
     return found.difference.high < 0.0 if found.figure == "distance_db" else found.difference.low > 0.0
 
 
@@ -146,63 +164,91 @@ def evaluate_sustained(
 ) -> SustainedReport:
     """As run_sustained, the real notes given."""
     chosen = [note for note in notes if note.duration_s >= straightness.EXCERPT_S][: plan.n_notes]
+    long = [note for note in notes if note.duration_s >= looping.EXCERPT_S][: plan.n_long_notes]
+    sung = [*chosen, *(note for note in long if note not in chosen)]
     n_steps = len(plan.step_lanes) * len(plan.step_seeds) * 5
-    total = len(chosen) + n_steps
+    total = len(sung) + n_steps
 
     def told(done: float) -> None:
         if on_progress is not None:
             on_progress(done, total)
 
-    sung: dict[float, list[Float32Array]] = {drift: [] for drift in plan.drifts}
+    listened = plan.drifts[len(plan.drifts) // 2]
+    straight: dict[float, list[Float32Array]] = {drift: [] for drift in plan.drifts}
+    held: list[tuple[HeldNote, Float32Array]] = []
     box = box or TimeBox()
-    for number, note in enumerate(box.take(chosen, share=_NOTES_SHARE, least=2)):
+    for number, note in enumerate(box.take(sung, share=_NOTES_SHARE, least=2)):
         gesture = held_gesture(note, plan.held_s, plan.drifts[0])
         latents = singer.latents(gesture, plan.seed + number)
-        for drift in plan.drifts:
-            audio = singer.decode(latents, with_drift(gesture.controls, drift), plan.seed + number)
-            sung[drift].append(_inner(audio))
+        for drift in plan.drifts if number < len(chosen) else (listened,):
+            audio = _inner(singer.decode(latents, with_drift(gesture.controls, drift), plan.seed + number))
+            if number < len(chosen):
+                straight[drift].append(audio)
+            if drift == listened:
+                held.append((note, audio))
         told(number + 1)
     real = [[unsteadiness(piece) for piece in excerpts(note.audio, straightness.EXCERPT_S)] for note in notes]
-    straight = {f"{drift:g}": _compared(real, held, plan) for drift, held in sung.items()}
-    middle = sung[plan.drifts[len(plan.drifts) // 2]]
+    compared = {f"{drift:g}": _compared(real, audios, plan) for drift, audios in straight.items()}
     late = evaluate_late_obedience(
-        singer, plan.step_lanes, plan.step_seeds, lambda done, _: told(len(chosen) + done), box=box
+        singer, plan.step_lanes, plan.step_seeds, lambda done, _: told(len(sung) + done), box=box
     )
     labels = [note.label for note in notes]
     counts = {label: labels.count(label) for label in sorted(set(labels))}
     return SustainedReport(
-        singer.engine.weights_hash, singer.quality, plan, counts, loop_figures(notes, middle, plan), straight, late
+        singer.engine.weights_hash, singer.quality, plan, counts, loop_figures(notes, held, plan), compared, late
     )
 
 
-def loop_figures(notes: Sequence[HeldNote], held: Sequence[Float32Array], plan: SustainedPlan) -> LoopFigures:
-    """Real notes against held ones [n_samples] each."""
-    real = [[looping.self_similarity(piece) for piece in excerpts(note.audio, looping.EXCERPT_S)] for note in notes]
-    made = [
-        [looping.self_similarity(piece) for piece in excerpts(audio, looping.EXCERPT_S, plan.n_excerpts)]
-        for audio in held
-    ]
-    whole = [looping.self_similarity(audio, least_overlap=0.5) for audio in held]
+def loop_figures(
+    notes: Sequence[HeldNote], held: Sequence[tuple[HeldNote, Float32Array]], plan: SustainedPlan
+) -> LoopFigures:
+    """Held notes [n_samples], each with the real note it was made from; `notes` are all the real ones there are.
 
-    def of(side: Sequence[Sequence[looping.SelfSimilarity]], name: str) -> list[list[float]]:
-        return [[getattr(piece, name) for piece in pieces] for pieces in side if pieces]
+    Likeness is compared within the notes of looping.EXCERPT_S and more: voices differ in how many independent
+    movements they make, so those of other notes are no yardstick.
+    """
+    every = [_likenesses(excerpts(note.audio, looping.EXCERPT_S)) for note in notes]
+    limit = _quantile([found["peak"] for of_note in every for found in of_note])
+    real, made = [], []
+    for note, audio in held:
+        pieces = excerpts(note.audio, looping.EXCERPT_S)
+        if pieces:
+            real.append(_likenesses(pieces))
+            made.append(_likenesses(excerpts(audio, looping.EXCERPT_S, plan.n_excerpts)))
+    whole = [looping.self_similarity(audio, least_overlap=0.5) for _, audio in held]
 
-    peaks = [peak for note in of(real, "peak") for peak in note]
-    limit = float(np.quantile(peaks, _LOOP_QUANTILE)) if peaks else float("nan")
-    over = [[float(peak > limit) for peak in note] for note in of(made, "peak")]
+    def compared(figure: str) -> Likeness:
+        reals, mades = ([[found[figure] for found in of_note] for of_note in side] for side in (real, made))
+        pairs = zip(mades, reals, strict=True)
+        differences = [[float(np.mean(a) - np.mean(b))] for a, b in pairs if a and b]
+        return Likeness(figure, _mean(reals), _mean(mades), _mean(differences))
+
     return LoopFigures(
-        n_real=len(peaks),
+        n_real=sum(map(len, real)),
         n_generated=sum(map(len, made)),
-        likeness=tuple(
-            Likeness(name, _mean(of(real, name)), _mean(of(made, name)), _difference(of(made, name), of(real, name)))
-            for name in _LIKENESS
-        ),
+        likeness=tuple(compared(figure) for figure in _LIKENESS),
         real_peak_95=limit,
-        share_over=_mean(over),
+        share_over=_mean([[float(found["peak"] > limit) for found in of_note] for of_note in made]),
         whole_peaks=tuple(note.peak for note in whole),
         whole_peak_lags_s=tuple(note.peak_lag_s for note in whole),
-        cell_excess=mean_interval([looping.cell_excess(audio) for audio in held]),
+        cell_excess=mean_interval([looping.cell_excess(audio) for _, audio in held]),
     )
+
+
+def _likenesses(pieces: Sequence[Float32Array]) -> list[dict[str, float]]:
+    """Figures of _LIKENESS of every excerpt of one note."""
+    found = []
+    sounds = [log_mel(piece) for piece in pieces]
+    for index, piece in enumerate(pieces):
+        alike = looping.self_similarity(piece)
+        elsewhere = [sounds[(index + step) % len(sounds)] for step in range(1, min(len(sounds), 1 + _N_ELSEWHERE))]
+        beyond = alike.peak - looping.chance_peak(sounds[index], elsewhere)
+        found.append({name: getattr(alike, name, beyond) for name in _LIKENESS})
+    return found
+
+
+def _quantile(peaks: Sequence[float]) -> float:
+    return float(np.quantile(peaks, _LOOP_QUANTILE)) if peaks else float("nan")
 
 
 def _inner(audio: Float32Array) -> Float32Array:
@@ -229,18 +275,6 @@ def _compared(
 
 def _mean(values: Sequence[Sequence[float]]) -> Interval:
     return clustered_interval(*clustered(values), lambda flat: float(np.mean(flat)))
-
-
-def _difference(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> Interval:
-    """Mean of the notes of `a` less that of `b`, notes of both resampled; n: the smaller side."""
-    first, second = ([float(np.mean(note)) for note in side if np.isfinite(note).all()] for side in (a, b))
-    if not first or not second:
-        return Interval(float("nan"), float("nan"), float("nan"), 0)
-    rng = np.random.default_rng(0)
-    drawn = [rng.choice(first, len(first)).mean() - rng.choice(second, len(second)).mean() for _ in range(2_000)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    value = float(np.mean(first) - np.mean(second))
-    return Interval(value, float(low), float(high), min(len(first), len(second)))
 
 
 def _loop_lines(report: SustainedReport) -> list[str]:

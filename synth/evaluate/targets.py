@@ -276,6 +276,7 @@ def _sustained(found: SustainedReport) -> Sequence[Verdict]:
     loops = found.looping
     n = len(loops.whole_peaks)
     words = f"{n} notes; more alike to themselves than real notes by {', '.join(loops.more_alike) or 'no figure'}"
+    words += "".join(f"; peak beyond chance {one.generated}" for one in loops.likeness if one.figure == "beyond_chance")
     alike = MISSED if loops.repeats or loops.more_alike else AIMED
     deaf = [late.lane_id for late in found.late if late.is_worse_late]
     obeys = f"{len(found.late)} lanes asked early and late; worse late: {', '.join(deaf) or 'none'}"

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from synth.dsp.smoothing import hann_mean
 from synth.evaluate import straightness, targets
 from synth.evaluate.clusters import clustered_interval, crossed_mean_interval
+from synth.evaluate.distances import log_mel
 from synth.evaluate.held_notes import HeldNote, excerpts, held_gesture, steady_stretch, straight_lanes
 from synth.evaluate.late_obedience import PASSAGE_S, evaluate_late_obedience, stepped
-from synth.evaluate.looping import EXCERPT_S, cell_excess, lag_correlation, self_similarity
+from synth.evaluate.looping import EXCERPT_S, cell_excess, chance_peak, lag_correlation, self_similarity
 from synth.evaluate.singing import Singer
-from synth.evaluate.sustained import SustainedPlan, evaluate_sustained, loop_figures
+from synth.evaluate.sustained import LoopFigures, SustainedPlan, evaluate_sustained, loop_figures
 from synth.evaluate.targets import verdicts_of
 from synth.evaluate.verdict import MISSED, TOO_FEW
 from synth.spec import HOP_SAMPLES, SAMPLE_RATE_HZ, Float32Array
@@ -47,6 +50,77 @@ def test_correlation_at_lag_zero_is_one_and_noise_has_none() -> None:
         self_similarity(voice(0.6, 0))
 
 
+def straightened(bands: NDArray[np.float64]) -> NDArray[np.float64]:
+    t = np.linspace(-1.0, 1.0, len(bands))[:, None]
+    centred = bands - bands.mean(axis=0)
+    return centred - t * (np.sum(t * centred, axis=0) / np.sum(t**2))
+
+
+def test_a_lag_is_pearson_of_its_two_ends_without_their_trends() -> None:
+    rng = np.random.default_rng(3)
+    first, second = (rng.standard_normal((120, 7)).cumsum(axis=0) for _ in range(2))
+    for later in (first, second):
+        found = lag_correlation(first, later)
+        for lag in (0, 1, 40, 90):
+            head, tail = straightened(first[: 120 - lag]), straightened(later[lag:])
+            expected = np.sum(head * tail) / np.sqrt(np.sum(head**2) * np.sum(tail**2))
+            assert found[lag] == pytest.approx(expected, abs=1e-9)
+
+
+def test_slow_movement_is_not_taken_for_repetition() -> None:
+    """Mean and trend of the whole stretch leave its ends bent alike; those of the ends do not."""
+    rng = np.random.default_rng(4)
+    of_ends, of_whole = [], []
+    for _ in range(30):
+        bands = np.stack([hann_mean(band, 121) for band in rng.standard_normal((40, 400))], axis=1)[80:320]
+        of_ends.append(lag_correlation(bands)[150:190].mean())
+        still = straightened(bands)
+        of_whole.extend(
+            np.sum(still[:-lag] * still[lag:]) / np.sqrt(np.sum(still[:-lag] ** 2) * np.sum(still[lag:] ** 2))
+            for lag in (150, 170, 189)
+        )
+    assert abs(np.mean(of_ends)) < 0.05
+    assert np.mean(of_whole) > 0.15
+
+
+def swinging(audio: Float32Array, seed: int, depth_db: float = 4.0) -> Float32Array:
+    """The same with a level of its own that wanders: all bands move together."""
+    n = len(audio)
+    knots = np.random.default_rng(seed).standard_normal(n // 8_000 + 2)
+    level_db = depth_db * np.interp(np.arange(n) / 8_000, np.arange(len(knots)), knots)
+    return (audio * 10.0 ** (level_db / 20.0)).astype(np.float32)
+
+
+def test_fewer_independent_movements_are_chance_and_no_repetition() -> None:
+    plan = SustainedPlan(n_excerpts=3)
+    notes = [note(index) for index in range(6)]
+    held = [swinging(voice(8.0, seed), seed) for seed in range(6)]
+    found = loop_figures(notes, list(zip(notes, held, strict=True)), plan)
+    figures = {one.figure: one for one in found.likeness}
+    assert figures["peak"].difference.low > 0.0
+    assert figures["beyond_chance"].generated.low < 0.0 < figures["beyond_chance"].generated.high + 0.05
+    assert not {"peak", "beyond_chance"} & set(found.more_alike)
+    # Swings over one piece said again and again: part of what moves comes back.
+    again = [swinging(np.tile(voice(1.1, seed), 7), seed, 1.5) for seed in range(6)]
+    found = loop_figures(notes, list(zip(notes, again, strict=True)), plan)
+    assert "beyond_chance" in found.more_alike
+
+
+def test_chance_is_not_raised_by_a_loop_that_fills_the_note() -> None:
+    pieces = excerpts(np.tile(voice(1.1, 1), 8), EXCERPT_S, 3)
+    assert self_similarity(pieces[0]).peak > 0.9
+    sounds = [log_mel(piece) for piece in pieces]
+    assert chance_peak(sounds[0], sounds[1:]) < 0.5
+    assert np.isnan(chance_peak(sounds[0], []))
+
+
+def test_notes_too_short_for_an_excerpt_are_no_yardstick() -> None:
+    plan, short, long = SustainedPlan(n_excerpts=2), note(0, 1.0), note(1)
+    found = loop_figures([short, long], [(short, voice(6.0, 1)), (long, voice(6.0, 2))], plan)
+    assert (found.n_real, found.n_generated) == (1, 2)
+    assert len(found.whole_peaks) == 2
+
+
 def test_seams_of_cells_are_told_from_chance() -> None:
     cell = voice(0.8, 5)
     assert cell_excess(np.tile(cell, 8)) > 0.5
@@ -56,13 +130,18 @@ def test_seams_of_cells_are_told_from_chance() -> None:
 def test_loop_figures_call_a_loop_a_loop() -> None:
     plan = SustainedPlan(n_excerpts=4)
     notes = [note(index) for index in range(10)]
-    living = loop_figures(notes, [voice(12.0, seed) for seed in range(4)], plan)
+
+    def figures(held: list[Float32Array]) -> LoopFigures:
+        return loop_figures(notes, list(zip(notes[: len(held)], held, strict=True)), plan)
+
+    living = figures([voice(12.0, seed) for seed in range(4)])
     assert not living.repeats, living
-    looped = loop_figures(notes, [np.tile(voice(1.7, seed), 7) for seed in range(4)], plan)
+    assert living.more_alike == ()
+    looped = figures([np.tile(voice(1.7, seed), 7) for seed in range(4)])
     assert looped.repeats
-    assert {"peak", "outlier"} <= set(looped.more_alike)
+    assert {"beyond_chance", "outlier"} <= set(looped.more_alike)
     # The loop may be longer than any excerpt.
-    long_loop = loop_figures(notes, [np.tile(voice(5.0, seed), 4) for seed in range(4)], plan)
+    long_loop = figures([np.tile(voice(5.0, seed), 4) for seed in range(4)])
     assert long_loop.repeats
     assert long_loop.whole_peak_lags_s[0] == pytest.approx(5.0, abs=0.05)
 
