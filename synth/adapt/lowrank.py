@@ -62,16 +62,17 @@ def make_peft_config(layers: Sequence[Layer], recipe: LowRankRecipe) -> PeftConf
     # A pattern is matched against whole names; of a list peft would take the endings.
     pattern = "|".join(re.escape(layer.name) for layer in layers)
     shared: dict[str, Any] = {"target_modules": pattern, "r": recipe.rank}
+    alpha: Any = recipe.alpha  # peft annotates it as a whole number, and only ever scales by it
     match recipe.method:
         case "lora" | "rslora" | "dora":
             return peft.LoraConfig(
-                **shared, lora_alpha=recipe.alpha, lora_dropout=recipe.dropout,  # pyright: ignore[reportArgumentType]
+                **shared, lora_alpha=alpha, lora_dropout=recipe.dropout,
                 use_rslora=recipe.method == "rslora", use_dora=recipe.method == "dora",
             )  # fmt: skip
         case "loha":
-            return peft.LoHaConfig(**shared, alpha=recipe.alpha)  # pyright: ignore[reportArgumentType]
+            return peft.LoHaConfig(**shared, alpha=alpha)
         case "lokr":
-            return peft.LoKrConfig(**shared, alpha=recipe.alpha)  # pyright: ignore[reportArgumentType]
+            return peft.LoKrConfig(**shared, alpha=alpha)
         case _:
             raise UserError(
                 f"There is no method {recipe.method!r} of peft here.", remedy=f"Use {', '.join(PEFT_SUFFIXES)}."
