@@ -26,6 +26,10 @@ from app.report import set_up_logging
 _log = logging.getLogger(__name__)
 
 _SCAN_S: Final = 1.0
+# Controls rest and all notes end, on every channel.
+_LET_GO: Final = bytes(
+    byte for status in range(0xB0, 0xC0) for byte in (status, 121, 0, status, 123, 0)
+)
 _SHOWN_AHEAD: Final = 64  # messages for the window that may wait; a storm goes to the performer alone
 
 
@@ -144,6 +148,8 @@ class Reader:
         opened, self._open = self._open, None
         if opened is not None:
             opened[1].close()
+            if self._ring is not None:  # behind its last note, whose end will not come
+                self._ring.push(_LET_GO, time.monotonic())
 
     def _on_bytes(self, data: bytes, t_s: float) -> None:
         if self._ring is not None:

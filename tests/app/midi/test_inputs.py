@@ -12,9 +12,11 @@ import pytest
 
 from app.midi import inputs
 from app.midi.inputs import InputLost, InputOpened, InputsChanged, MidiEvent, MidiInputs
-from app.midi.messages import MidiMessage, NoteOff, NoteOn
+from app.midi.messages import ControlChange, MidiMessage, NoteOff, NoteOn
 from app.midi.reader import Reader
+from app.midi.ring import MidiRing
 from app.midi.sources import OnBytes, RtMidiSource
+from app.midi.stream import MidiStream
 from tests.jack_session import JackSession
 
 PATIENCE_S = 40.0
@@ -88,6 +90,25 @@ def test_an_unplugged_input_is_lost_once_and_opened_again() -> None:
     source.plugged.append("Keys")
     desk.reader.scan()
     assert desk.said() == [InputsChanged(("Keys",)), InputOpened("Keys")]
+
+
+def test_what_an_input_held_is_let_go_behind_its_last_note() -> None:
+    """Another input was chosen: a key that is down on this one will never be heard to come up."""
+    ring, source = MidiRing.create(), FakeSource("Keys", "Pads")
+    reader = Reader([source], queue.SimpleQueue(), ring)
+    reader.choose("Keys")
+    assert source.on_bytes is not None
+    source.on_bytes(bytes([0x9F, 60, 90]), time.monotonic())
+    reader.choose("Pads")
+    stream = MidiStream()
+    heard = [message for data, t_s in ring.take() for message in stream.feed(data, t_s)]
+    assert isinstance(heard[0], NoteOn)
+    offs = [message for message in heard[1:] if isinstance(message, ControlChange) and message.number == 123]
+    assert [message.channel for message in offs] == list(range(16))
+    reader.choose(None)
+    reader.choose(None)  # nothing is open any more
+    assert len(ring.take()) == 3
+    ring.close()
 
 
 def test_an_absent_input_is_waited_for() -> None:
