@@ -52,6 +52,7 @@ _MAX_STARTS: Final = 6
 _STEADY_S: Final = 60.0
 _ENDING_S: Final = 2.0
 _SAMPLER_STALL_S: Final = 20.0  # a draw on a machine that swaps is slow; longer than that, it hangs
+_PERFORMER_STALL_S: Final = 10.0  # it tells once a second that it lives
 _NAME_BYTES: Final = 6
 
 
@@ -76,6 +77,22 @@ class _Child:
     pid: int | None
     started_s: float
     epoch: int  # of the meter's SAMPLER_EPOCH, when it was started
+
+
+@dataclass(slots=True)
+class _Pulse:
+    """A count that grows while a process lives: whether it has stood still for longer than `limit_s`."""
+
+    field: int
+    limit_s: float
+    at_s: float
+    beat: int = -1
+
+    def is_still(self, meter: Meter, now_s: float, *, is_ready: bool) -> bool:
+        beat = int(meter.ints[self.field])
+        if beat != self.beat or not is_ready:
+            self.beat, self.at_s = beat, now_s
+        return now_s - self.at_s > self.limit_s
 
 
 class LiveEngine:
@@ -257,7 +274,8 @@ class LiveEngine:
         performer, sampler = self._performer, self._sampler
         if performer is None or sampler is None:
             return
-        beat, beat_at_s = -1, time.monotonic()
+        of_sampler = _Pulse(fields.SAMPLER_BEAT, _SAMPLER_STALL_S, time.monotonic())
+        of_performer = _Pulse(fields.PERFORMER_BEAT, _PERFORMER_STALL_S, time.monotonic())
         while not self._is_over.is_set():
             waited: list[object] = [performer.connection, sampler.connection]
             waited += [performer.process.sentinel, sampler.process.sentinel]
@@ -270,10 +288,10 @@ class LiveEngine:
                     self._lose(child, name)
                     return
             now_s = time.monotonic()
-            if int(self.meter.ints[fields.SAMPLER_BEAT]) != beat or not self.is_sampling:
-                beat, beat_at_s = int(self.meter.ints[fields.SAMPLER_BEAT]), now_s
-            elif now_s - beat_at_s > _SAMPLER_STALL_S:
+            if of_sampler.is_still(self.meter, now_s, is_ready=self.is_sampling):
                 sampler.process.kill()
+            if of_performer.is_still(self.meter, now_s, is_ready=self.is_performing):
+                performer.process.kill()
 
     def _hear(self, child: _Child) -> bool:
         """Take up one message -> whether the child still lives."""

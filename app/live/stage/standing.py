@@ -68,12 +68,13 @@ class Standing:
 
     def greetings(self) -> list[ToPerformer]:
         """What a new performer is told first."""
-        told: list[ToPerformer] = [] if self._profile is None else [self._profile]
-        told += self._maps.values()
+        told: list[ToPerformer] = [*self._maps.values()]
         presets = tuple(self._beside.get(preset.id, preset) for preset in self._presets)
         ids = [preset.id for preset in presets]
         presets += tuple(preset for preset_id, preset in self._beside.items() if preset_id not in ids)
         ids = [preset.id for preset in presets]
         if presets:
             told.append(UseBank(presets, ids.index(self.chosen_id) if self.chosen_id in ids else 0))
+        if self._profile is not None:
+            told.append(self._profile)
         return [*told, Tell(self._is_telling), self._locked]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.live.stage import meter as fields
-from app.live.stage.host import LiveEngine, StageOptions, _Child
+from app.live.stage.host import LiveEngine, StageOptions, _Child, _Pulse
 from app.live.stage.messages import (
     KnowPreset,
     LockVariation,
@@ -18,6 +18,7 @@ from app.live.stage.messages import (
     UseProfile,
     UsePrograms,
 )
+from app.live.stage.meter import Meter
 from app.live.stage.standing import Standing
 from app.state.controller_profile import ControllerProfile
 from app.state.preset import Preset
@@ -31,7 +32,7 @@ def test_the_next_performer_sings_what_the_last_one_sang() -> None:
         standing.take(message)
     standing.chosen_id = "b"  # by a program change
     assert standing.greetings() == [
-        UseProfile(ControllerProfile("p")), UseMap(ControllerProfile("m")), UseBank((A, B), 1), Tell(True),
+        UseMap(ControllerProfile("m")), UseBank((A, B), 1), UseProfile(ControllerProfile("p")), Tell(True),
         LockVariation(1),
     ]  # fmt: skip
 
@@ -74,6 +75,18 @@ def test_the_sampler_is_there_from_the_moment_it_can_be_heard(engine: LiveEngine
     assert engine.is_sampling
     engine._sampler = None
     assert not engine.is_sampling
+
+
+def test_who_stands_still_is_noticed_once_it_is_ready() -> None:
+    meter = Meter.create()
+    pulse = _Pulse(fields.PERFORMER_BEAT, 10.0, 0.0)
+    assert not pulse.is_still(meter, 100.0, is_ready=False)  # it loads, however long that takes
+    assert not pulse.is_still(meter, 109.0, is_ready=True)
+    meter.ints[fields.PERFORMER_BEAT] += 1
+    assert not pulse.is_still(meter, 115.0, is_ready=True)
+    assert not pulse.is_still(meter, 124.0, is_ready=True)
+    assert pulse.is_still(meter, 126.0, is_ready=True)
+    meter.close()
 
 
 def test_what_waits_to_be_told_comes_behind_the_greeting_and_not_twice(engine: LiveEngine) -> None:
