@@ -24,7 +24,7 @@ from synth.spec import SAMPLE_RATE_HZ
 from synth.spec.lanes import LANE_IDS, lane
 
 if TYPE_CHECKING:
-    from app.services.stage import StreamSound
+    from app.services.stage import RecordedSound
 
 _STEP_S: Final = 0.1
 _BEHIND_FRAMES: Final = RING_FRAMES // 2  # more than this behind, the recording has lost something
@@ -36,7 +36,7 @@ _SUBTYPE: Final = "PCM_24"
 class AudioRecorder:
     """Writes the live stream to a FLAC or WAV file as it is played, on a thread of its own."""
 
-    def __init__(self, sound: StreamSound, path: Path) -> None:
+    def __init__(self, sound: RecordedSound, path: Path) -> None:
         """Raises UserError where the file cannot be written."""
         try:
             self._file: Any = soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, 1, subtype=_SUBTYPE)

@@ -56,8 +56,15 @@ _ASKED_S: Final = 1.0  # a device that has asked for nothing for so long does no
 ANY_CONTROLLER: Final = "any controller"  # whose profile holds until a controller is chosen
 
 
-class StreamSound(Protocol):
-    """What is needed of app.audio.client.SoundClient."""
+class RecordedSound(Protocol):
+    """What a recording needs of app.audio.client.SoundClient."""
+
+    def live_frames(self) -> tuple[int, int]: ...
+    def live_audio(self, start: int, n_frames: int) -> Float32Array: ...
+
+
+class StreamSound(RecordedSound, Protocol):
+    """What playing needs of it."""
 
     @property
     def shared_name(self) -> str: ...
@@ -79,8 +86,6 @@ class StreamSound(Protocol):
     def has_given_up(self) -> bool: ...
     @property
     def asked_at_s(self) -> float: ...
-    def live_frames(self) -> tuple[int, int]: ...
-    def live_audio(self, start: int, n_frames: int) -> Float32Array: ...
 
 
 @dataclass(frozen=True, slots=True)

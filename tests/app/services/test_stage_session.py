@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from app.live.stage.host import LiveEngine, StageOptions, _Child
+from app.live.stage.messages import UseProfile
 from app.live.stage.meter import SAMPLER_EPOCH
 from app.services.bank_reader import BankReader
 from app.services.events import Notice
@@ -110,7 +111,7 @@ def test_the_profile_of_any_controller_is_in_force_from_the_start(
     monkeypatch.setattr(session._inputs, "start", lambda: None)
     monkeypatch.setattr(session.engine, "play", told.append)
     session.start()
-    assert [message.profile for message in told if hasattr(message, "profile")] == [learnt]
+    assert [message for message in told if isinstance(message, UseProfile)] == [UseProfile(learnt)]
     session._is_open = False
 
 
