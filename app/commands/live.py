@@ -30,7 +30,7 @@ _CONDITIONS = {
     "no sampler": "the sampler is starting again",
     "no performer": "playing is starting again",
     "no device": "no sound device, reconnecting",
-    "no server": "no sound, its server is starting again",
+    "no server": "no sound, its server is starting",
     "gone": "no sound, start Stridor again",
 }
 

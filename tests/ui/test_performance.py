@@ -102,7 +102,7 @@ def test_the_page_shows_the_meter(page: MainWindow, instrument: FakeInstrument) 
     [
         ("playing", "no device", "No sound device: reconnecting"),
         ("no sampler", "no device", "No sound device: reconnecting"),
-        ("playing", "no server", "Sound server is starting again"),
+        ("playing", "no server", "Sound server is starting"),
         ("playing", "gone", "No sound: restart Stridor"),
         ("starting", "no device", "Starting"),
         ("no performer", "playing", "Playing is starting again"),

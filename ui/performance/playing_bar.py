@@ -28,7 +28,7 @@ _STATES = {
     "no sampler": ("Sampler is starting again", "warning"),
     "no performer": ("Playing is starting again", "warning"),
     "no device": ("No sound device: reconnecting", "danger"),
-    "no server": ("Sound server is starting again", "danger"),
+    "no server": ("Sound server is starting", "danger"),
     "gone": ("No sound: restart Stridor", "danger"),
     "off": ("Off", "danger"),
 }
