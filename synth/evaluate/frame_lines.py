@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synth.evaluate.singing import Gesture, Singer, neutral_controls
-from synth.evaluate.statistics import Interval, mean_interval
 from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES, SAMPLE_RATE_HZ
 from synth.spec.controls import Float32Array
 
@@ -41,20 +40,20 @@ _LOWEST_DB = -120.0
 
 @dataclass(frozen=True, slots=True)
 class FrameLines:
-    """One voice over NOTES and seeds.
+    """One voice, at the worst of NOTES and seeds.
 
     hum_db       the line at 100 Hz re the whole sound, dB
     sideband_db  the strongest of the lines 100 Hz beside the first four harmonics re that harmonic, dB
     """
 
     voice: str
-    hum_db: Interval
-    sideband_db: Interval
+    hum_db: float
+    sideband_db: float
 
 
 @dataclass(frozen=True, slots=True)
 class FrameLinesReport:
-    """worst_*: the highest mean of any voice."""
+    """worst_*: the highest of any voice."""
 
     weights_hash: str
     quality: str
@@ -77,15 +76,13 @@ def evaluate_frame_lines(
         found[voice].append(frame_lines_db(audio, 440.0 * 2.0 ** ((note - 69.0) / 12.0)))
         if on_progress is not None:
             on_progress(done + 1, len(jobs))
-    voices = tuple(
-        FrameLines(voice, *(mean_interval(list(values)) for values in zip(*pairs))) for voice, pairs in found.items()
-    )
+    voices = tuple(FrameLines(voice, *(max(values) for values in zip(*pairs))) for voice, pairs in found.items())
     return FrameLinesReport(
         singer.engine.weights_hash,
         singer.quality,
         voices,
-        max(voice.hum_db.value for voice in voices),
-        max(voice.sideband_db.value for voice in voices),
+        max(voice.hum_db for voice in voices),
+        max(voice.sideband_db for voice in voices),
     )
 
 

@@ -206,7 +206,7 @@ def _silence(report: SilenceReport) -> list[Block]:
 
 
 def _frame_lines(report: FrameLinesReport) -> list[Block]:
-    rows = [[found.voice, between(found.hum_db), between(found.sideband_db)] for found in report.voices]
+    rows = [[found.voice, number(found.hum_db), number(found.sideband_db)] for found in report.voices]
     return [Table(["voice", "hum at 100 Hz, dB re the voice", "sidebands re their harmonic, dB"], rows)]
 
 

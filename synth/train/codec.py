@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from synth.codec.model import SUBFRAMES, Codec, CodecConfig, Decoder, scaled_log_f0
+from synth.codec.model import Codec, CodecConfig, scaled_log_f0
 from synth.codec.weights import save_weights
 from synth.corpus.clip_file import write_atomically
 from synth.corpus.dataset import AUGMENT_RANGE_DB, ClipStore
@@ -33,9 +33,10 @@ from synth.train.checkpoint import load_average
 from synth.train.codec_inputs import encoder_features, encoder_inputs, excitation_frames, explicit_inputs
 from synth.train.codec_inputs import explicit_latents as explicit_latents
 from synth.train.codec_start import start_from_spectra
+from synth.train.codec_subframes import hold_low_filters_together, make_subframes_alike
 from synth.train.descent import move_batch, resolve_device
 from synth.train.device_store import DeviceStore
-from synth.train.loop import BEST_FILE, CHECKPOINT_FILE, VALIDATION, LoopConfig, LoopReport, describe, train
+from synth.train.loop import BEST_FILE, VALIDATION, LoopConfig, LoopReport, describe, train
 from synth.train.losses import BandLosses, MultiResolutionSpectralLoss, alternation_loss, hnr_loss, ripple_loss
 
 __all__ = ["CodecTask", "encoder_features", "excitation_frames", "explicit_latents", "make_batch", "train_codec"]
@@ -49,6 +50,7 @@ ADVERSARIAL_SHARE = 0.45  # of the time box
 _LEARNING_RATE = 1.5e-3
 _ADVERSARIAL_RATE = 0.3  # of the first stage's learning rate
 _POLISHING_RATE = 0.3  # likewise
+_ALTERNATES = 0.01  # nepers squared: a decoder that was trained without minding it has 0.05, one that does 0.001
 _ADVERSARIAL_EXCERPTS = 32  # of a batch: discriminators are dear
 # Spectra count every bin alike, and most bins lie high: without weight on bands, low harmonics stay 3 to 6 dB weak.
 _WEIGHTS = {
@@ -222,11 +224,13 @@ def train_codec(
         example = make_batch(store, 0, _START_EXCERPTS, augment_db=0.0)
         share = start_from_spectra(codec.to(device), example["audio"], example["features"])
         log.info("linear paths explain %.1f %% of the filters they should give", 100.0 * share)
+    hold_low_filters_together(codec.decoder)
     task = CodecTask(codec, use_bf16=use_bf16, held_out=held_out)
     first = _shortened(loop, 1.0 - ADVERSARIAL_SHARE) if adversarial else loop
     averaged, report = _stage(task, batches(0), first, run_dir, "reconstruction")
     if adversarial and not report.stopped:
-        task = CodecTask(averaged.codec.requires_grad_(True), use_bf16=use_bf16, adversarial=True, held_out=held_out)
+        hold_low_filters_together(averaged.codec.requires_grad_(True).decoder)
+        task = CodecTask(averaged.codec, use_bf16=use_bf16, adversarial=True, held_out=held_out)
         second = replace(
             _shortened(loop, ADVERSARIAL_SHARE),
             learning_rate=_ADVERSARIAL_RATE * loop.learning_rate,
@@ -260,28 +264,18 @@ def polish_codec(
     codec = load_codec(start)
     codec.train()
     codec.decoder.requires_grad_(True)
-    if not (run_dir / "polished" / CHECKPOINT_FILE).exists():
-        make_subframes_alike(codec.decoder)
+    hold_low_filters_together(codec.decoder)
     task = CodecTask(codec, use_bf16=use_bf16, held_out=_held_out(corpus, device))
+    with torch.no_grad():
+        figures = task.to(device)(make_batch(store, 0, size))[1]
+    if float(figures["alternation"]) > _ALTERNATES:
+        make_subframes_alike(codec.decoder)
     polishing = replace(loop, learning_rate=_POLISHING_RATE * loop.learning_rate)
     _, report = _stage(
         task, lambda rng: make_batch(store, int(rng.integers(2**48)), size), polishing, run_dir, "polished"
     )
     write_atomically(run_dir / "codec.safetensors", (run_dir / "codec_polished.safetensors").read_bytes())
     return load_chosen(run_dir), report
-
-
-@torch.no_grad()
-def make_subframes_alike(decoder: Decoder) -> None:
-    """Let both sub-frames of a frame have the mean of their filters: nothing alternates until it is learnt anew."""
-    for layer in (decoder.leave, decoder.skip):
-        if layer is not None:
-            for values in layer.parameters():
-                filters = values[: decoder.n_outputs].unflatten(0, (SUBFRAMES, -1))
-                filters.copy_(filters.mean(0, keepdim=True).expand_as(filters))
-                gates = values[decoder.n_outputs :]
-                if len(gates):
-                    gates.copy_(gates.mean(0, keepdim=True).expand_as(gates))
 
 
 def _shortened(loop: LoopConfig, share: float) -> LoopConfig:
