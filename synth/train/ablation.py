@@ -21,8 +21,8 @@ from typing import Any
 
 import torch
 
+from synth.atomic import write_atomically
 from synth.codec.weights import content_hash, read_config
-from synth.corpus.clip_file import write_atomically
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import MANIFEST_NAME, Corpus
 from synth.diffusion.unet import Injection

@@ -17,8 +17,8 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from synth.atomic import write_atomically
 from synth.codec.model import Codec
-from synth.corpus.clip_file import write_atomically
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import ClipRecord, Corpus, unit_hash
 from synth.diffusion.conditioning import TIMBRE_DIM, TimbreScale

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from synth.codec.weights import replace_durably
+from synth.atomic import replace_durably
 from synth.errors import UserError
 
 CHECKPOINT_REVISION = 2  # 1: no kind, fewer counters; still resumed

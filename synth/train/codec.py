@@ -22,9 +22,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from synth.atomic import write_atomically
 from synth.codec.model import Codec, CodecConfig, scaled_log_f0
 from synth.codec.weights import save_weights
-from synth.corpus.clip_file import write_atomically
 from synth.corpus.dataset import AUGMENT_RANGE_DB, ClipStore
 from synth.corpus.manifest import Corpus
 from synth.engine import load_codec
@@ -33,7 +33,7 @@ from synth.train.checkpoint import load_average
 from synth.train.codec_inputs import encoder_features, encoder_inputs, excitation_frames, explicit_inputs
 from synth.train.codec_inputs import explicit_latents as explicit_latents
 from synth.train.codec_start import start_from_spectra
-from synth.train.codec_subframes import hold_low_filters_together, make_subframes_alike
+from synth.train.codec_subframes import centre_subframes, hold_low_filters_together, make_subframes_alike
 from synth.train.descent import move_batch, resolve_device
 from synth.train.device_store import DeviceStore
 from synth.train.loop import BEST_FILE, VALIDATION, LoopConfig, LoopReport, describe, train
@@ -61,6 +61,7 @@ _EXPLICIT_NOISE = 0.05
 _F0_SHIFT_SEMITONES = 9.0
 _F0_SHIFTED, _F0_DROPPED = 0.7, 0.1
 _START_EXCERPTS = 96
+_CENTRED_BATCHES = 10
 _VALIDATION_BATCHES = 3
 _VALIDATION_SIZE = 24
 # What discriminators add is not in the distances: so much of them may be lost for it.
@@ -302,6 +303,7 @@ def _stage(
     best = run_dir / name / BEST_FILE
     if best.exists():
         load_average(best, averaged)
+    _centre(averaged, batches, loop.seed)
     recipe = {"stage": name, **describe(loop)}
     settings = {"codec": averaged.codec.config.as_dict(), "recipe": recipe, "steps": report.steps, "loss": report.loss}
     save_weights(run_dir / f"codec_{name}.safetensors", averaged.codec, "codec", settings)
@@ -309,6 +311,18 @@ def _stage(
     write_atomically(run_dir / name / "validation.json", json.dumps(figures, indent=2).encode())
     log.info("%s: %s", name, figures)
     return averaged, report
+
+
+@torch.no_grad()
+def _centre(task: CodecTask, batches: Callable[[np.random.Generator], Batch], seed: int) -> None:
+    """Take out what the decoder's sub-frames still differ by on average, as a few batches tell it."""
+    rng = np.random.default_rng(seed)
+    device = task.bands.get_buffer("window_slow").device
+    drawn = [move_batch(batches(rng), device) for _ in range(_CENTRED_BATCHES)]
+    latents = [torch.cat([task.codec.encoder(b["audio"], b["features"]).float(), b["explicit"]], -1) for b in drawn]
+    log_f0 = torch.cat([scaled_log_f0(batch["f0_hz"]) for batch in drawn])
+    swing_db = centre_subframes(task.codec.decoder, torch.cat(latents), log_f0)
+    log.info("sub-frames differed by up to %.2f dB on average", swing_db)
 
 
 def load_chosen(run_dir: Path) -> Codec:

@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from synth.codec.bands import FILTER_BINS, band_points
-from synth.codec.model import SUBFRAMES, Decoder
+from synth.codec.model import LOG_GAIN_SCALE, SUBFRAMES, Decoder
 from synth.spec.audio import SAMPLE_RATE_HZ
 
 # What lies lower cannot change within 5 ms: all that sub-frames could do there is to make lines at the frame rate,
 # where recordings have a rumble that training would have filled with them.
 TOGETHER_BELOW_HZ = 400.0
+_DB_PER_NEPER = 8.685889638
 
 
 @torch.no_grad()
@@ -28,6 +29,26 @@ def hold_low_filters_together(decoder: Decoder) -> None:
         with torch.no_grad():
             values.copy_(_joined(decoder, values, low))
         values.register_hook(lambda gradient: _joined(decoder, gradient, low))
+
+
+@torch.no_grad()
+def centre_subframes(decoder: Decoder, latents: Tensor, log_f0: Tensor) -> float:
+    """Take out of the biases what the sub-frames differ by on average -> the largest difference there was, in dB.
+
+    latents [B, T, latent_dim], log_f0 [B, T]: a hundred seconds of all voices. What differs with the voice stays.
+    """
+    inputs = torch.cat([latents, log_f0.unsqueeze(-1)], dim=-1)
+    hidden = decoder.enter(inputs)
+    for block in decoder.blocks:
+        hidden = block(hidden)
+    out = decoder.leave(decoder.norm(hidden))
+    if decoder.skip is not None:
+        out[..., : decoder.n_outputs] += decoder.skip(inputs)
+    mean = out.flatten(0, 1).mean(0)
+    filters = mean[: decoder.n_outputs].unflatten(0, (SUBFRAMES, -1))
+    away = filters - filters.mean(0, keepdim=True)
+    decoder.leave.bias[: decoder.n_outputs] -= away.flatten()
+    return float(2.0 * away.abs().max() * LOG_GAIN_SCALE * _DB_PER_NEPER)
 
 
 def _low_points(decoder: Decoder) -> Tensor:

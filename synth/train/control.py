@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from synth.atomic import write_atomically
 from synth.codec.weights import save_weights
-from synth.corpus.clip_file import write_atomically
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import Corpus
 from synth.diffusion.unet import Denoiser

@@ -24,8 +24,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synth.atomic import write_atomically
 from synth.codec.weights import save_weights
-from synth.corpus.clip_file import write_atomically
 from synth.corpus.dataset import ClipStore
 from synth.corpus.manifest import Corpus
 from synth.diffusion.conditioning import PRESENCE_COLUMNS, pathway_slices

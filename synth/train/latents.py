@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from synth.atomic import write_atomically
 from synth.codec.model import Codec
-from synth.corpus.clip_file import INT16_SCALE, write_atomically
+from synth.corpus.clip_file import INT16_SCALE
 from synth.corpus.dataset import C0_PER_DB, FLOOR_DB, PEAK_LIMIT, ClipStore
 from synth.spec.audio import HOP_SAMPLES
 from synth.spec.lanes import lane

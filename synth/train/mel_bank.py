@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from synth.corpus.clip_file import write_atomically
+from synth.atomic import write_atomically
 from synth.corpus.dataset import ClipStore
 from synth.spec import TECHNIQUES
 from synth.ssl.log_mel import NEPERS_PER_UNIT, SILENCE, LogMel

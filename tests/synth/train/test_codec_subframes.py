@@ -7,7 +7,7 @@ import torch
 
 from synth.codec.bands import FILTER_BINS
 from synth.codec.model import Codec, CodecConfig, Decoder
-from synth.train.codec_subframes import hold_low_filters_together, make_subframes_alike
+from synth.train.codec_subframes import centre_subframes, hold_low_filters_together, make_subframes_alike
 from synth.train.losses import alternation_loss
 
 SMALL = CodecConfig(learned_dim=24, encoder_dim=16, encoder_blocks=1, decoder_dim=16, decoder_blocks=1)
@@ -59,6 +59,23 @@ def test_low_filters_stay_together_while_others_learn(decoder: Decoder) -> None:
     apart = swings(found_gains(decoder))
     assert float(apart[:8].max()) < 1e-4, "0 to 330 Hz"
     assert float(apart[20:].min()) > 1e-2, "from 940 Hz on they are free"
+
+
+def test_what_alternates_on_average_is_taken_out(decoder: Decoder) -> None:
+    generator = torch.Generator().manual_seed(1)
+    latents = torch.randn((2, FRAMES, SMALL.latent_dim), generator=generator)
+    before = found_gains(decoder)
+    told_db = centre_subframes(decoder, latents, torch.zeros(2, FRAMES))
+    after = found_gains(decoder)
+
+    def mean_swing(found: torch.Tensor) -> torch.Tensor:
+        return (found[:, :, 1::2] - found[:, :, 0::2]).mean((0, 2)).abs().max()
+
+    assert told_db > 1.0
+    # Limits on gains, which means know nothing of, leave a little.
+    assert float(mean_swing(after)) < 0.2 * float(mean_swing(before))
+    apart = (after[:, :, 1::2] - after[:, :, 0::2]).std(2)
+    torch.testing.assert_close(apart, (before[:, :, 1::2] - before[:, :, 0::2]).std(2), atol=0.3, rtol=0.3)
 
 
 def test_a_change_is_no_alternation() -> None:
