@@ -1,4 +1,4 @@
-"""The installed model, briefly: contradictions are met with grace, and a held note does not come back."""
+"""The installed model, briefly: contradictions are met with grace, held notes do not come back, frames are not heard."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from synth.engine import Engine
 from synth.evaluate.contradictions import REQUESTS, run_contradictions
+from synth.evaluate.frame_lines import evaluate_frame_lines
 from synth.evaluate.looping import cell_excess, self_similarity
 from synth.evaluate.singing import Gesture, Singer, neutral_controls
 from synth.spec.audio import FRAME_RATE_HZ, HOP_SAMPLES
@@ -44,3 +45,10 @@ def test_a_held_note_does_not_repeat_and_has_no_seams(engine: Engine) -> None:
     audio = Singer(engine, "live").sing(Gesture(controls), 1)[FRAME_RATE_HZ * HOP_SAMPLES :]
     assert self_similarity(audio, least_overlap=0.5).peak < 0.6
     assert abs(cell_excess(audio)) < 0.1
+
+
+def test_nobody_hears_the_frame_rate(engine: Engine) -> None:
+    report = evaluate_frame_lines(Singer(engine, "live"))
+    assert report.worst_hum_db < -30.0
+    # Of breathy voices, as measured (docs/measurements.md); -26 dB is where a buzz begins to be heard.
+    assert report.worst_sideband_db < -26.0
