@@ -43,8 +43,9 @@ class RingReader:
         is_playing = bool(ints[shared.LIVE_PLAYING])
         lead = n_there = 0
         if is_playing:
+            written = int(ints[shared.LIVE_WRITTEN])  # before the first: start() may be between the two
             lead = min(max(int(ints[shared.LIVE_FIRST]) - read, 0), n_frames)
-            n_there = max(min(int(ints[shared.LIVE_WRITTEN]) - read, n_frames) - lead, 0)
+            n_there = max(min(written - read, n_frames) - lead, 0)
             n_zero = n_frames - n_there
             if n_zero and (self._was_playing or n_zero > lead):  # who has just begun has left nothing out
                 ints[shared.LIVE_UNDER_RUNS] += 1

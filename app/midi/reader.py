@@ -27,9 +27,7 @@ _log = logging.getLogger(__name__)
 
 _SCAN_S: Final = 1.0
 # Controls rest and all notes end, on every channel.
-_LET_GO: Final = bytes(
-    byte for status in range(0xB0, 0xC0) for byte in (status, 121, 0, status, 123, 0)
-)
+_LET_GO: Final = bytes(byte for status in range(0xB0, 0xC0) for byte in (status, 121, 0, status, 123, 0))
 _SHOWN_AHEAD: Final = 64  # messages for the window that may wait; a storm goes to the performer alone
 
 
@@ -111,6 +109,7 @@ class Reader:
         self._known: tuple[str, ...] | None = None
         self._wanted: str | None = None
         self._open: tuple[str, Source] | None = None
+        self._last_s = 0.0  # stamp of the last message
 
     def choose(self, name: str | None) -> None:
         """Listen to this input, or to none."""
@@ -148,11 +147,12 @@ class Reader:
         opened, self._open = self._open, None
         if opened is not None:
             opened[1].close()
-            if self._ring is not None:  # behind its last note, whose end will not come
-                self._ring.push(_LET_GO, time.monotonic())
+            if self._ring is not None:  # behind its last note, whose end will not come; JACK's lie ahead of now
+                self._ring.push(_LET_GO, max(time.monotonic(), self._last_s))
 
     def _on_bytes(self, data: bytes, t_s: float) -> None:
         if self._ring is not None:
+            self._last_s = t_s
             self._ring.push(data, t_s)
             if self._outgoing.qsize() > _SHOWN_AHEAD:
                 return

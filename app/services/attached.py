@@ -165,7 +165,8 @@ class AttachedSession:
                     with door.makefile("rwb") as lines:
                         was_there = True
                         self._visit(lines)
-            except (OSError, ValueError, UserError):  # the last says that it is ending
+            except (OSError, ValueError, TypeError, LookupError, UserError):
+                # It has gone, says so, or is of another version: this thread goes on looking for one.
                 self._meter, self._standing = None, {}
                 self._voice_in.forget()
                 if was_there and not self._is_closing.is_set():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol
@@ -86,13 +85,6 @@ class StreamSound(RecordedSound, Protocol):
     def has_given_up(self) -> bool: ...
     @property
     def asked_at_s(self) -> float: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Bank:
-    """Presets that program changes choose from, in their order."""
-
-    presets: tuple[Preset, ...]
 
 
 OnPlayed = Callable[[Played], None]

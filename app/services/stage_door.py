@@ -81,7 +81,7 @@ class StageDoor:
 
     def poll(self, events: list[Event]) -> None:
         """Do what was asked for since the last call, and keep `events` for those who are there."""
-        for kept in self._events.values():
+        for kept in list(self._events.values()):  # visitors come and go meanwhile
             kept += [event for event in events if type(event).__name__ in TOLD]
             del kept[:-_MOST_EVENTS]
         with contextlib.suppress(Empty):

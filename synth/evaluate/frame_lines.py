@@ -113,7 +113,7 @@ def _line(power: Float64Array, spacing_hz: float, at_hz: float) -> float:
     around = power[(away_hz >= _AROUND_HZ[0]) & (away_hz <= _AROUND_HZ[1])]
     # Bins of noise scatter as an exponential: a line is told only where it stands clear of their mean.
     excess = float(line.sum() - len(line) * around.mean())
-    clear = 3.0 * float(around.mean()) * len(line) ** 0.5
+    clear = 6.0 * float(around.mean()) * len(line) ** 0.5
     return excess if excess > clear else 0.0
 
 

@@ -53,6 +53,7 @@ _STEADY_S: Final = 60.0
 _ENDING_S: Final = 2.0
 _SAMPLER_STALL_S: Final = 20.0  # a draw on a machine that swaps is slow; longer than that, it hangs
 _PERFORMER_STALL_S: Final = 10.0  # it tells once a second that it lives
+_LONGEST_LOOK_S: Final = 1.0
 _NAME_BYTES: Final = 6
 
 
@@ -85,14 +86,18 @@ class _Pulse:
 
     field: int
     limit_s: float
-    at_s: float
+    seen_s: float
     beat: int = -1
+    still_s: float = 0.0
 
     def is_still(self, meter: Meter, now_s: float, *, is_ready: bool) -> bool:
         beat = int(meter.ints[self.field])
+        # While who looks was stopped itself, so may have been the other.
+        self.still_s += min(now_s - self.seen_s, _LONGEST_LOOK_S)
+        self.seen_s = now_s
         if beat != self.beat or not is_ready:
-            self.beat, self.at_s = beat, now_s
-        return now_s - self.at_s > self.limit_s
+            self.beat, self.still_s = beat, 0.0
+        return self.still_s > self.limit_s
 
 
 class LiveEngine:
@@ -193,7 +198,8 @@ class LiveEngine:
         while (message := self._said.get()) is not None:
             child = self._performer
             if child is not None and self.is_performing:
-                with contextlib.suppress(OSError):  # it has died; the next one is greeted
+                # It has died, and its pipe may be closed in the middle of this; the next one is greeted.
+                with contextlib.suppress(OSError, TypeError):
                     child.connection.send(message)
 
     def _watch(self) -> None:
@@ -204,6 +210,7 @@ class LiveEngine:
             self.is_performing = False
             children, self._performer, self._sampler = (self._performer, self._sampler), None, None
             self._end(*children)
+            _forget_memory(self._memory_name)
 
     def _look_after_both(self) -> None:
         settings = self._settings()
@@ -359,7 +366,7 @@ class LiveEngine:
 
 def _forget_memory(name: str) -> None:
     """Delete what a performer that was killed could not."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, ValueError):  # it had none, or had not given it a size
         left = SharedMemory(name=name)
         left.close()
         left.unlink()

@@ -21,7 +21,6 @@ class StageSettings:
     weights_folder               None: the shipped voice
     device                       "auto", "cpu" or "cuda"
     n_steps                      jumps a block of latents is drawn in while the machine keeps up
-    polyphony                    the most voices at once; None: as the profile says
     voice_in                     name of the GestureRing of a voice that is listened to; "": there is none
     """
 

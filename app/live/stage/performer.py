@@ -129,7 +129,7 @@ class Performer:
         self._instrument = StageInstrument(memory, self._meter, settings, self._tell)
         self._waiting: list[tuple[float, int, StreamMessage | Gesture | ControllerGone]] = []
         self._last_s = 0.0  # the latest stamp of what waits, or has waited
-        self._is_letting_go = False
+        self._is_letting_go = self._is_lost_again = False
         self._order = count()
         self._mix = np.zeros(MAX_BLOCK, dtype=np.float32)
         self._gain = 1.0
@@ -182,9 +182,11 @@ class Performer:
     def _lose_controller(self, now_s: float) -> None:
         """Its keys come up behind all that waits: a note that has come and is yet to begin would have no end."""
         self._stream.reset()
-        if not self._is_letting_go:
-            self._is_letting_go = True
-            heapq.heappush(self._waiting, (max(now_s, self._last_s), next(self._order), ControllerGone()))
+        if self._is_letting_go:
+            self._is_lost_again = True  # perhaps the end of a note that lies behind the letting go
+            return
+        self._is_letting_go = True
+        heapq.heappush(self._waiting, (max(now_s, self._last_s), next(self._order), ControllerGone()))
 
     def _queue(self, t_s: float, event: StreamMessage | Gesture) -> None:
         latest_s = self._now() + _LATEST_S
@@ -198,8 +200,10 @@ class Performer:
 
     def _feed(self, t_s: float, event: StreamMessage | Gesture | ControllerGone, place: int) -> None:
         if isinstance(event, ControllerGone):
-            self._is_letting_go = False
             self._instrument.controller_gone(t_s)
+            self._is_letting_go, is_lost_again, self._is_lost_again = False, self._is_lost_again, False
+            if is_lost_again:
+                self._lose_controller(t_s)
         else:
             self._instrument.feed(event, place)
 

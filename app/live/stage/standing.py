@@ -63,6 +63,8 @@ class Standing:
         new = {preset.id: preset for preset in presets if known.get(preset.id) != preset}
         for preset_id in new.keys() - {self.chosen_id}:
             self._beside.pop(preset_id, None)
+        if self.chosen_id in known and self.chosen_id not in [preset.id for preset in presets]:
+            self._beside.setdefault(self.chosen_id, known[self.chosen_id])  # it was taken out, and is sung on
         self._presets = presets
         return [*(KnowPreset(preset) for preset in new.values()), UsePrograms(tuple(each.id for each in presets))]
 

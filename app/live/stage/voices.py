@@ -164,12 +164,14 @@ class Voices:
 
     def abandon(self, t_s: float) -> None:
         """Their performance is over: release all voices, and let their numbers be used again."""
-        for index, voice in enumerate(self.sounding):
+        for voice in self.sounding:
             self.release(voice.number, t_s, 0)
-            del self._by_number[voice.number]
+        self._fading += self._by_number.values()
+        for voice in [*self._fading, *self._starved.values()]:
             self._performed.forget(voice.number)
-            voice.number = _NOBODY - self._serial - index  # it fades at the pitch it has
-            self._fading.append(voice)
+        for index, voice in enumerate(self._fading):
+            voice.number = _NOBODY - index  # it fades at the pitch it has
+        self._by_number.clear()
         self._starved.clear()
 
     def weakest(self) -> SoundingVoice | None:
@@ -236,16 +238,19 @@ class Voices:
 
     def start_again(self, t_s: float) -> None:
         """A new sampler knows none of the voices: those that are held begin again, the others end."""
-        held = [*self._starved.values(), *(voice for voice in self.sounding if voice.released_s is None)]
+        held = self._starved | {voice.number: voice for voice in self.sounding if voice.released_s is None}
+        self._starved = {}
         for voice in self.sounding:
             self.end(voice.number, 0)
         for voice in self._fading:  # what has waited in vain for its first frames would wait for ever
             self._sounder.active[voice.slot] &= voice.is_heard
-        for voice in held:
+        for voice in held.values():
             if self._performed.knows(voice.number):
                 again = self.start(voice.start, voice.singer, voice.seed, 0, t_s)
-                if again is not None:
-                    again.is_again = voice.is_heard
+                if again is None:
+                    self._starved[voice.number] = voice
+                else:
+                    again.is_again = voice.is_heard or voice.is_again
 
     # ---- inside
 

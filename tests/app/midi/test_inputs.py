@@ -98,13 +98,15 @@ def test_what_an_input_held_is_let_go_behind_its_last_note() -> None:
     reader = Reader([source], queue.SimpleQueue(), ring)
     reader.choose("Keys")
     assert source.on_bytes is not None
-    source.on_bytes(bytes([0x9F, 60, 90]), time.monotonic())
+    ahead_s = time.monotonic() + 1.0  # JACK's lie ahead
+    source.on_bytes(bytes([0x9F, 60, 90]), ahead_s)
     reader.choose("Pads")
     stream = MidiStream()
     heard = [message for data, t_s in ring.take() for message in stream.feed(data, t_s)]
     assert isinstance(heard[0], NoteOn)
     offs = [message for message in heard[1:] if isinstance(message, ControlChange) and message.number == 123]
     assert [message.channel for message in offs] == list(range(16))
+    assert all(off.t_s >= ahead_s for off in offs)
     reader.choose(None)
     reader.choose(None)  # nothing is open any more
     assert len(ring.take()) == 3

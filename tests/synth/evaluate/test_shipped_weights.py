@@ -1,4 +1,4 @@
-"""The installed model, briefly: contradictions are met with grace, held notes do not come back, frames are not heard."""
+"""The installed model, briefly: contradictions met with grace, held notes that do not come back, no buzz of frames."""
 
 from __future__ import annotations
 

@@ -299,17 +299,6 @@ def test_keys_that_were_pressed_before_the_sampler_was_ready_sound_when_it_is(en
     rig.close()
 
 
-def test_a_note_struck_as_the_sampler_comes_back_is_not_begun_twice(rig: StageRig) -> None:
-    rig.make_onsets()
-    rig.play(0.01)
-    rig.replace_sampler()
-    rig.make_onsets()
-    press(rig)  # the performer has not looked for the new sampler since
-    (before,) = rig.instrument.sounding
-    rig.play(0.1)
-    assert rig.instrument.sounding == [before]
-
-
 def test_a_voice_that_is_no_number_ends_and_the_others_go_on(rig: StageRig) -> None:
     rig.make_onsets()
     press(rig)

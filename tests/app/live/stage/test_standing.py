@@ -54,6 +54,13 @@ def test_a_number_that_changed_is_told_by_name_alone() -> None:
     assert standing.use_programs((C, quiet, A)) == [KnowPreset(C), KnowPreset(quiet), UsePrograms(("c", "b", "a"))]
 
 
+def test_a_preset_that_was_taken_out_of_the_bank_is_sung_on() -> None:
+    standing = Standing(None)
+    standing.take(UseBank((A, B), 1))
+    standing.use_programs((A, C))
+    assert standing.greetings()[0] == UseBank((A, C, B), 2)
+
+
 @pytest.fixture
 def engine():
     made = LiveEngine("nowhere", StageOptions())
@@ -80,12 +87,24 @@ def test_the_sampler_is_there_from_the_moment_it_can_be_heard(engine: LiveEngine
 def test_who_stands_still_is_noticed_once_it_is_ready() -> None:
     meter = Meter.create()
     pulse = _Pulse(fields.PERFORMER_BEAT, 10.0, 0.0)
-    assert not pulse.is_still(meter, 100.0, is_ready=False)  # it loads, however long that takes
-    assert not pulse.is_still(meter, 109.0, is_ready=True)
+    for now_s in range(100):
+        assert not pulse.is_still(meter, now_s, is_ready=False)  # it loads, however long that takes
+    for now_s in range(100, 109):
+        assert not pulse.is_still(meter, now_s, is_ready=True)
     meter.ints[fields.PERFORMER_BEAT] += 1
-    assert not pulse.is_still(meter, 115.0, is_ready=True)
-    assert not pulse.is_still(meter, 124.0, is_ready=True)
-    assert pulse.is_still(meter, 126.0, is_ready=True)
+    for now_s in range(109, 120):
+        assert not pulse.is_still(meter, now_s, is_ready=True)
+    assert pulse.is_still(meter, 120.0, is_ready=True)
+    meter.close()
+
+
+def test_who_was_stopped_together_with_whoever_looks_is_not_blamed() -> None:
+    meter = Meter.create()
+    pulse = _Pulse(fields.PERFORMER_BEAT, 10.0, 0.0)
+    assert not pulse.is_still(meter, 1.0, is_ready=True)
+    assert not pulse.is_still(meter, 3600.0, is_ready=True)
+    meter.ints[fields.PERFORMER_BEAT] += 1
+    assert not pulse.is_still(meter, 3600.1, is_ready=True)
     meter.close()
 
 
