@@ -208,12 +208,15 @@ def test_a_note_that_waits_to_begin_does_not_outlive_its_controller(desk: Desk) 
 
 def test_an_end_that_is_lost_while_keys_are_let_go_sticks_no_note(desk: Desk) -> None:
     """The second loss is of a note that begins behind the letting go which the first one asked for."""
+    ahead_s = desk.now_s + 10 * BLOCK_S
+    desk.midi.push(b"\xb0\x14\x40", ahead_s)
+    desk.performer._take_events()
     desk.host.send(ControllerGone())
-    desk.pass_blocks(1)
-    desk.midi.push(b"\x90\x3c\x64", desk.now_s + 3 * BLOCK_S)
+    desk.performer._take_events()
+    desk.midi.push(b"\x90\x3c\x64", ahead_s + BLOCK_S)
     desk.performer._take_events()
     desk.performer._has_overflowed = True
-    desk.pass_blocks(12)
+    desk.pass_blocks(30)
     assert int(desk.meter.ints[N_NOTES]) == 1
     assert held(desk) == []
 
