@@ -12,13 +12,15 @@ import torch
 
 from synth.codec.bands import FILTER_BINS
 from synth.codec.model import Codec, CodecConfig
+from synth.codec.weights import save_weights
 from synth.corpus.manifest import Corpus
+from synth.engine import load_codec
 from synth.spec.audio import SAMPLE_RATE_HZ
 from synth.train import codec as trainer
 from synth.train.adversarial import Discriminators, play
-from synth.train.codec import CodecTask, bent_log_f0, train_codec
+from synth.train.codec import CodecTask, bent_log_f0, polish_codec, train_codec
 from synth.train.loop import LoopConfig
-from synth.train.losses import BandLosses, MultiResolutionSpectralLoss, ripple_loss
+from synth.train.losses import BandLosses, MultiResolutionSpectralLoss, alternation_loss, ripple_loss
 from tests.synth.corpus.test_dataset import add_clip
 
 SMALL = CodecConfig(
@@ -68,6 +70,28 @@ def test_both_stages_learn_and_the_better_one_is_kept(corpus_dir: Path, tmp_path
     again, _ = train_codec(corpus_dir, tmp_path, loop, **given)  # nothing is left to do
     for mine, theirs in zip(codec.parameters(), again.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_polishing_teaches_the_decoder_alone(corpus_dir: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    start, path = Codec(SMALL), tmp_path / "start.safetensors"
+    torch.nn.init.normal_(start.decoder.leave.bias, std=0.3)  # its sub-frames alternate
+    save_weights(path, start, "codec", {"codec": SMALL.as_dict()})
+    loop = LoopConfig(minutes=5, max_steps=6, report_every_steps=3, warmup_steps=1, learning_rate=3e-3)
+    codec, report = polish_codec(corpus_dir, tmp_path / "run", loop, start=path, batch_size=2, use_bf16=False)
+    assert report.steps == 6
+    before = load_codec(path)
+    for mine, theirs in zip(codec.encoder.parameters(), before.encoder.parameters(), strict=True):
+        assert torch.equal(mine, theirs), "latents must stay what they were"
+    assert not torch.equal(codec.decoder.leave.weight, before.decoder.leave.weight)
+
+    def alternation(of: Codec) -> float:
+        with torch.no_grad():
+            return float(alternation_loss(of.decoder.filters(torch.zeros(1, 20, SMALL.latent_dim), torch.zeros(1, 20))))
+
+    assert alternation(before) > 0.05
+    assert alternation(codec) < 0.005
 
 
 def test_game_gives_each_side_its_own_gradients() -> None:
