@@ -210,15 +210,10 @@ class Performer:
     def _obey(self, message: ToPerformer) -> None:
         now_s = self._now()
         match message:
-            case UseBank() | UsePreset() | KnowPreset() | UsePrograms() | UseProfile() | UseMap():
+            case UseBank() | UsePreset() | KnowPreset() | UsePrograms() | UseProfile() | UseMap() | Learn():
                 self._take_up(message, now_s)
             case ControllerGone():
                 self._lose_controller(now_s)
-            case Learn(lane):
-                if lane is None:
-                    self._learn.cancel()
-                else:
-                    self._learn.arm(lane, now_s, zone_channels=self._instrument.zone_channels)
             case Tell(is_wanted):
                 self._instrument.is_telling = is_wanted
             case LockVariation(index):
@@ -229,7 +224,7 @@ class Performer:
                 self._queue(message.t_s, message)
 
     def _take_up(
-        self, message: UseBank | UsePreset | KnowPreset | UsePrograms | UseProfile | UseMap, now_s: float
+        self, message: UseBank | UsePreset | KnowPreset | UsePrograms | UseProfile | UseMap | Learn, now_s: float
     ) -> None:
         """What is played with changes; where something is wrong with it, what there is goes on."""
         try:
@@ -246,6 +241,10 @@ class Performer:
                     self._instrument.use_profile(profile, now_s)
                 case UseMap(profile):
                     self._instrument.use_map(profile, now_s)
+                case Learn(lane=None):
+                    self._learn.cancel()
+                case Learn(lane=str(lane)):
+                    self._learn.arm(lane, now_s, zone_channels=self._instrument.zone_channels)
         except (UserError, ValueError, ArithmeticError, LookupError) as fault:
             _log.exception("%s cannot be taken up", type(message).__name__)
             self._tell(StageNotice(f"What was chosen cannot be played: {fault}", "What was played before goes on."))

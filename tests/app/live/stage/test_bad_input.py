@@ -14,7 +14,7 @@ from app.audio import shared
 from app.audio.shared import SharedState
 from app.live.performance.gestures import PanicAsked
 from app.live.stage.memory import N_SLOTS, StageMemory, onset_bytes
-from app.live.stage.messages import ControllerGone, StageNotice, StageSettings
+from app.live.stage.messages import ControllerGone, Learn, Learnt, StageNotice, StageSettings
 from app.live.stage.meter import N_EVENTS, N_NOTES, Meter
 from app.live.stage.performer import LATENCY_BLOCKS, Performer
 from app.midi.messages import ControlChange
@@ -195,6 +195,18 @@ def test_silence_is_what_a_performer_without_a_sampler_plays(desk: Desk) -> None
 
 def held(desk: Desk) -> list[int]:
     return [voice.key for voice in desk.performer._instrument._performance._playing.keys.pool if voice.phase == 2]
+
+
+@pytest.mark.expects_log("Learn cannot be taken up")
+def test_a_lane_that_is_none_is_not_learnt_and_playing_goes_on(desk: Desk) -> None:
+    desk.host.send(Learn("nonsense"))
+    desk.pass_blocks(2)
+    assert any(isinstance(news, StageNotice) and "nonsense" in news.message for news in desk.said())
+    desk.host.send(Learn("roughness"))
+    desk.pass_blocks(2)
+    desk.send(bytes((0xB0, 20, 0, 20, 127)))
+    desk.pass_blocks(2)
+    assert [news.binding.lane for news in desk.said() if isinstance(news, Learnt)] == ["roughness"]
 
 
 def test_a_note_that_waits_to_begin_does_not_outlive_its_controller(desk: Desk) -> None:
