@@ -89,7 +89,8 @@ class Supervisor:
             connection = self._connection
             if connection is None:
                 continue
-            with contextlib.suppress(OSError):  # the server has died; the watch thread sees it too
+            # The server has died, and its pipe may be closed in the middle of this; the watch thread sees it too.
+            with contextlib.suppress(OSError, TypeError):
                 connection.send(command)
 
     # ---- watch thread

@@ -121,8 +121,16 @@ class VoiceIn:
             ours, theirs = context.Pipe()
             process = context.Process(target=_listen, args=(theirs, self.ring.name), name="stridor-voice-in")
             process.daemon = True
-            process.start()
-            theirs.close()
+            try:
+                process.start()
+            except OSError as fault:
+                ours.close()
+                self._heard.put(
+                    ListeningNotice(f"The listening process cannot be started ({fault}).", "Close other programs.")
+                )
+                return
+            finally:
+                theirs.close()
             started_s = time.monotonic()
             with contextlib.suppress(OSError):
                 ours.send(self._sensitivity)
