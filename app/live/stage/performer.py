@@ -11,6 +11,7 @@ import contextlib
 import gc
 import heapq
 import logging
+import math
 import os
 import select
 import signal
@@ -190,7 +191,7 @@ class Performer:
 
     def _queue(self, t_s: float, event: StreamMessage | Gesture) -> None:
         latest_s = self._now() + _LATEST_S
-        if not t_s < latest_s:  # no number, too: a stamp that lies must not hold a note's end back
+        if not -math.inf < t_s < latest_s:  # no number, too: a stamp that lies must not hold a note's end back
             t_s, event = latest_s, replace(event, t_s=latest_s)
         if len(self._waiting) < _MAX_WAITING - 1 or isinstance(event, PanicAsked):
             self._last_s = max(t_s, self._last_s)

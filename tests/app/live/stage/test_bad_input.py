@@ -239,8 +239,9 @@ def test_a_note_ends_though_its_end_is_stamped_tomorrow(desk: Desk) -> None:
     assert held(desk) == [60]
     desk.midi.push(b"\x80\x3c\x40", desk.now_s + 86_400.0)
     desk.midi.push(b"\x90\x3d\x64", float("nan"))
+    desk.midi.push(b"\x90\x3e\x64", -float("inf"))
     desk.pass_blocks(round(0.3 / BLOCK_S))
-    assert held(desk) == [61]
+    assert held(desk) == [61, 62]
 
 
 def test_panic_finds_room_in_any_storm(desk: Desk) -> None:
