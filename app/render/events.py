@@ -108,6 +108,7 @@ class ExtractFailed:
 
     message: str
     remedy: str
+    path: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

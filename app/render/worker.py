@@ -224,7 +224,7 @@ class Worker:
                 if not isinstance(fault, UserError):
                     _log.exception("extracting %s failed", path)
                 message, remedy = message_of(fault, f"{path.name} cannot be turned into a passage")
-                reply = events.ExtractFailed(message, remedy)
+                reply = events.ExtractFailed(message, remedy, path)
             self._pipe.send(reply)
         except Disconnected:
             return

@@ -46,6 +46,7 @@ class AttachedSession:
     def __init__(self, path: Path | None = None) -> None:
         self._path = path or door_path()
         self._asked: SimpleQueue[_Asked] = SimpleQueue()
+        self._was_there = True
         self._heard: SimpleQueue[Event] = SimpleQueue()
         self._meter: LiveMeter | None = None
         self._inputs: list[str] = []
@@ -155,7 +156,6 @@ class AttachedSession:
         self._asked.put((name, arguments))
 
     def _run(self) -> None:
-        was_there = True
         while not self._is_closing.is_set():
             try:
                 with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
@@ -163,14 +163,13 @@ class AttachedSession:
                     door.settimeout(_PATIENCE_S)
                     door.connect(str(self._path))
                     with door.makefile("rwb") as lines:
-                        was_there = True
                         self._visit(lines)
             except (OSError, ValueError, TypeError, LookupError, UserError):
                 # It has gone, says so, or is of another version: this thread goes on looking for one.
                 self._meter, self._standing = None, {}
                 self._voice_in.forget()
-                if was_there and not self._is_closing.is_set():
-                    was_there = False
+                if self._was_there and not self._is_closing.is_set():
+                    self._was_there = False  # until one has been understood
                     self._heard.put(Notice("The performance has ended.", "Start it again with `stridor live`."))
             self._is_closing.wait(_RETRY_S)
 
@@ -182,7 +181,9 @@ class AttachedSession:
                     self._say(lines, *self._asked.get(timeout=_LOOK_S))
             except Empty:
                 pass
-            for name, values in exchange(lines, "events", {}):
+            told = exchange(lines, "events", {})
+            self._was_there = True
+            for name, values in told:
                 if name in TOLD:
                     self._heard.put(TOLD[name](**values))
             status = exchange(lines, "status", {})

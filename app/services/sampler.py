@@ -126,8 +126,8 @@ class Sampler:
                 if self._exports:  # they are carried out, and answered, in the order of asking
                     self._exports.popleft()
             case Extracted() | ExtractFailed():
-                if self._extracts:
-                    self._extracts.pop()
+                if reply.path in self._extracts:
+                    self._extracts.remove(reply.path)
             case _:
                 pass
 
