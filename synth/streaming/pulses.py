@@ -32,7 +32,7 @@ _LONGEST_SHIFT = int(PULSE_SHIFT_LIMIT * 0.5 / 6.0**0.5 * SAMPLE_RATE_HZ / MIN_F
 class PhaseTrack:
     """Pitch and phase of n_voices: the last `history` samples of each, and a straight line beyond.
 
-    end   [n_voices] the sample of each voice where its known pitch ends
+    end   [n_voices] the sample of each voice where its known pitch ends; below 0 where it is yet to begin
     """
 
     def __init__(self, frames: FrameRings, n_voices: int, history: int) -> None:
@@ -58,11 +58,13 @@ class PhaseTrack:
         self.phase[voice] = start_cycle
 
     def append(self, voices: IntArray, hz: Float64Array) -> None:
-        """The pitch of the next samples, [n, n_samples] for `voices` [n]."""
+        """The pitch of the next samples, [n, n_samples] for `voices` [n]. Before sample 0 phase stands still."""
         n_samples = hz.shape[1]
-        sums = np.cumsum(
-            np.concatenate([self.total[voices][:, None], np.clip(hz, MIN_F0_HZ, MAX_F0_HZ)], axis=1), axis=1
-        )[:, 1:]
+        advance = np.clip(hz, MIN_F0_HZ, MAX_F0_HZ)
+        if (self.end[voices] < 0).any():
+            early = self.end[voices][:, None] + np.arange(n_samples) < 0
+            hz, advance = np.where(early, 0.0, hz), np.where(early, 0.0, advance)
+        sums = np.cumsum(np.concatenate([self.total[voices][:, None], advance], axis=1), axis=1)[:, 1:]
         self.total[voices] = sums[:, -1]
         phase = self.start_cycle[voices][:, None] + sums / SAMPLE_RATE_HZ
         self.hz[voices] = np.concatenate([self.hz[voices], hz], axis=1)[:, -self._history :]

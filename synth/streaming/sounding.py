@@ -136,8 +136,12 @@ class FrameSounder:
         while done < n_samples:
             n_now = min(n_samples - done, BLOCK_SAMPLES)
             can_sound = self._can_sound()
+            begins = can_sound & (self._wait > 0) & (self._wait < n_now) & (self._track.end == 0)
+            if begins.any():  # silent up to their first samples, so that all voices sound in one go
+                self._track.end[begins] = -self._wait[begins]
+                self._wait[begins] = 0
             waiting = can_sound & (self._wait > 0)
-            if waiting.any():  # a voice's first sample begins a block of its own
+            if waiting.any():  # the first sample of one that was heard before begins a block of its own
                 n_now = min(n_now, int(self._wait[waiting].min()))
             voices = np.flatnonzero(can_sound & (self._wait == 0))
             if len(voices):
