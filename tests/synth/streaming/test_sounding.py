@@ -71,8 +71,9 @@ def _rings() -> FrameRings:
 def _sung(delays: dict[int, int], monkeypatch: pytest.MonkeyPatch | None = None) -> NDArray[np.float32]:
     """Twenty blocks of the voices named, each begun so many samples late -> [n_voices, n_samples]."""
     sounder = FrameSounder(_rings(), decoder_window())
+    calls: list[int] = []
     if monkeypatch is not None:
-        sound, calls = sounder._sound, []
+        sound = sounder._sound
         monkeypatch.setattr(sounder, "_sound", lambda voices, hz: (calls.append(len(voices)), sound(voices, hz))[1])
     for voice, delay in delays.items():
         sounder.start(voice, delay_samples=delay, start_cycle=0.98)
