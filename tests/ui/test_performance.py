@@ -23,6 +23,8 @@ from ui.performance.figures import FIGURES, UNKNOWN, Tone, figures_of
 from ui.performance.machine_dialog import MachineDialog
 from ui.performance.processes import ProcessReader, parsed_gpu
 from ui.performance.sound_analysis import FLOOR_DB, SPECTRUM_SAMPLES, SpectrumAnalyser, peak_db, rising_crossing
+from ui.performance.stage_page import StagePage
+from ui.theme import Theme
 from ui.window import MainWindow
 
 NAN = float("nan")
@@ -333,3 +335,19 @@ def test_the_doctor_is_asked_for_sections_it_has() -> None:
 
     asked = doctor_command()
     assert {asked[index + 1] for index, word in enumerate(asked) if word == "--section"} <= set(SECTION_NAMES)
+
+
+def test_cards_that_have_much_to_say_are_never_cut_off(qtbot: QtBot) -> None:
+    stage = StagePage(Theme())
+    qtbot.addWidget(stage)
+    stage.resize(1_150, 700)
+    stage.show()
+    stage.show_figures(None)
+    body = stage.widget()
+    assert body is not None
+    assert stage.latency.y() == stage.voices.y(), "four in a row where there is room"
+    stage.voices.setMinimumWidth(600)
+    qtbot.waitUntil(lambda: body.minimumSizeHint().width() > 1_150)
+    stage.show_figures(None)
+    qtbot.waitUntil(lambda: stage.stages.y() > stage.latency.y())
+    assert body.width() <= stage.viewport().width()

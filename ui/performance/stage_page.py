@@ -94,13 +94,14 @@ class StagePage(QScrollArea):
         self._pictures[1].head.addWidget(self.freeze)
         self._body = styled(QWidget(), "clear")
         self._grid = QGridLayout(self._body)
-        self._grid.setContentsMargins(16, 12, 16, 14)
-        self._grid.setSpacing(12)
+        self._grid.setContentsMargins(12, 12, 12, 12)
+        self._grid.setSpacing(8)
         self.setWidget(self._body)
         self._small: list[Card] = [
             self.latency, self.losses, self.stages, self.voices, self.onsets, self.processes, self.output,
         ]  # fmt: skip
         self._layout = ""
+        self._wide_needs_px = _WIDE_PX
         self._lay_out("wide")
 
     def add_card(self, card: Card) -> None:
@@ -116,6 +117,7 @@ class StagePage(QScrollArea):
             card.show_figures(figures)
         self.output.show_figures(figures)
         self._show_preset_onsets(figures["preset onsets"])
+        self._fit()  # cards grow with what they have to say
 
     def show_sound(self, audio: Float32Array, levels_db: tuple[float, float], meter: LiveMeter | None) -> None:
         """With every picture: the newest SPECTRUM_SAMPLES of the stream, and the output's level."""
@@ -130,8 +132,14 @@ class StagePage(QScrollArea):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        width = event.size().width()
-        self._lay_out("wide" if width >= _WIDE_PX else "middle" if width >= _MIDDLE_PX else "narrow")
+        self._fit()
+
+    def _fit(self) -> None:
+        """As many cards in a row as the page has room for."""
+        width = self.viewport().width()
+        if self._layout == "wide":
+            self._wide_needs_px = max(self._wide_needs_px, self._grid.minimumSize().width())
+        self._lay_out("wide" if width >= self._wide_needs_px else "middle" if width >= _MIDDLE_PX else "narrow")
 
     def _show_preset_onsets(self, figure: Figure) -> None:
         words = {Tone.FAINT: "This preset: unknown", Tone.GOOD: f"This preset: {figure.text}, ready"}
