@@ -50,7 +50,7 @@ ADVERSARIAL_SHARE = 0.45  # of the time box
 _LEARNING_RATE = 1.5e-3
 _ADVERSARIAL_RATE = 0.3  # of the first stage's learning rate
 _POLISHING_RATE = 0.3  # likewise
-_ALTERNATES = 0.01  # nepers squared: a decoder that was trained without minding it has 0.05, one that does 0.001
+_ALTERNATES = 0.01  # nepers squared: a decoder that was trained without minding it has 0.1, one that does 0.001
 _ADVERSARIAL_EXCERPTS = 32  # of a batch: discriminators are dear
 # Spectra count every bin alike, and most bins lie high: without weight on bands, low harmonics stay 3 to 6 dB weak.
 _WEIGHTS = {
@@ -254,7 +254,8 @@ def polish_codec(
 ) -> tuple[Codec, LoopReport]:
     """Train (or go on training) the decoder of the codec in `start`; leaves codec.safetensors in `run_dir`.
 
-    The encoder is left alone: denoisers and latents made with `start` go with what comes out. The learning rate is
+    What `start` validates at is in polished/start.json. The encoder is left alone: denoisers and latents made with
+    `start` go with what comes out. The learning rate is
     _POLISHING_RATE of `loop`'s. Raises UserError when `start` is not a codec.
     """
     device = resolve_device(loop.device)
@@ -265,11 +266,14 @@ def polish_codec(
     codec = load_codec(start)
     codec.train()
     codec.decoder.requires_grad_(True)
-    hold_low_filters_together(codec.decoder)
-    task = CodecTask(codec, use_bf16=use_bf16, held_out=_held_out(corpus, device))
+    task = CodecTask(codec, use_bf16=use_bf16, held_out=_held_out(corpus, device)).to(device)
     with torch.no_grad():
-        figures = task.to(device)(make_batch(store, 0, size))[1]
-    if float(figures["alternation"]) > _ALTERNATES:
+        alternation = float(task(make_batch(store, 0, size))[1]["alternation"])
+    start_figures = {"alternation": alternation, **task.validate()}
+    (run_dir / "polished").mkdir(parents=True, exist_ok=True)
+    write_atomically(run_dir / "polished" / "start.json", json.dumps(start_figures, indent=2).encode())
+    hold_low_filters_together(codec.decoder)
+    if alternation > _ALTERNATES:
         make_subframes_alike(codec.decoder)
     polishing = replace(loop, learning_rate=_POLISHING_RATE * loop.learning_rate)
     _, report = _stage(

@@ -48,6 +48,7 @@ def soak(bench: Bench) -> dict[str, Any]:
         tape.settle()
         playing = _Playing(stage, tape, settings.pace, shortest)
         playing.play(max(round(warm_up_s * settings.pace), 1))
+        stage.wait(_OVER_S)  # its last notes belong to the warm-up
         warm, before = stage.memory(), stage.meter()
         playing = _Playing(stage, tape, settings.pace, shortest)
         while playing.asked < n_wanted:

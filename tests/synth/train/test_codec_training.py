@@ -81,6 +81,9 @@ def test_polishing_teaches_the_decoder_alone(corpus_dir: Path, tmp_path: Path) -
     loop = LoopConfig(minutes=5, max_steps=6, report_every_steps=3, warmup_steps=1, learning_rate=3e-3)
     codec, report = polish_codec(corpus_dir, tmp_path / "run", loop, start=path, batch_size=2, use_bf16=False)
     assert report.steps == 6
+    told = tmp_path / "run" / "polished"
+    was, is_now = (json.loads((told / f"{name}.json").read_text()) for name in ("start", "validation"))
+    assert {*was} - {"alternation"} == {*is_now} - {"steps"}, "what it was can be compared with what it is"
     before = load_codec(path)
     for mine, theirs in zip(codec.encoder.parameters(), before.encoder.parameters(), strict=True):
         assert torch.equal(mine, theirs), "latents must stay what they were"

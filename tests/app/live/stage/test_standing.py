@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from typing import cast
 
 import pytest
 
@@ -76,7 +79,7 @@ def test_the_sampler_is_there_from_the_moment_it_can_be_heard(engine: LiveEngine
     """What it says through its pipe comes when the watching thread has its turn; sound may come before."""
     engine.meter.ints[fields.SAMPLER_EPOCH] = 3
     assert not engine.is_sampling
-    engine._sampler = _Child(_Process(), None, 1, 0.0, 3)  # type: ignore[arg-type]
+    engine._sampler = _Child(cast(SpawnProcess, _Process()), cast(Connection, None), 1, 0.0, 3)
     assert not engine.is_sampling
     engine.meter.ints[fields.SAMPLER_EPOCH] = 4
     assert engine.is_sampling
